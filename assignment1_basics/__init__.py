@@ -1,0 +1,1 @@
+"""Assignment 1: tokenizer, Transformer, optimizer, training loop."""

@@ -1,0 +1,1 @@
+"""The staff solution of assignment 1."""

@@ -1,0 +1,1 @@
+"""Assignment 2: profiling, GPU kernels, distributed training, inference."""

@@ -1,0 +1,1 @@
+"""Assignment 4: filtering and deduplication of web text."""

@@ -1,0 +1,1 @@
+"""Assignment 5: evaluation, supervised fine-tuning, preference and reinforcement learning."""

@@ -1,0 +1,1 @@
+"""Given code, never graded: the `course` command, grading, launching, run logging, sample text."""

@@ -1,0 +1,121 @@
+"""The `course` command: a table of names, each a module with `Options` (a dataclass) and `run(options)`.
+
+The module of a command is imported only when that command is called, so `course --help` is
+immediate and this package depends on no assignment.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from course.errors import UserError
+
+
+class Command(NamedTuple):
+    """Where a command lives and what it does, in one line."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "demo": Command(
+        "assignment1_basics.reference.commands.demo",
+        "from text on this machine to a trained model and its samples, in under 4 minutes",
+    ),
+    "corpus": Command(
+        "course.corpus.command",
+        "write a text corpus: built-in prose or stories, your files, a Hugging Face dataset",
+    ),
+    "tokenizer train": Command(
+        "assignment1_basics.reference.commands.tokenizer_train",
+        "train a byte-level BPE tokenizer on a text file",
+    ),
+    "tokenizer encode": Command(
+        "assignment1_basics.reference.commands.tokenizer_encode",
+        "encode a text file into a memory-mappable token file",
+    ),
+    "tokenizer inspect": Command(
+        "assignment1_basics.reference.commands.tokenizer_inspect",
+        "show a tokenizer's longest tokens, compression and how it splits a text",
+    ),
+    "train": Command(
+        "assignment1_basics.reference.commands.train",
+        "train a Transformer language model on a token file",
+    ),
+    "generate": Command(
+        "assignment1_basics.reference.commands.generate",
+        "continue a prompt with a trained model",
+    ),
+    "account": Command(
+        "assignment1_basics.reference.commands.account",
+        "parameters, FLOPs, memory and training time of a model, by part",
+    ),
+    "sweep": Command(
+        "course.sweep",
+        "run one command over a grid of options, then a table and a plot",
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (0 done, 2 bad input, 130 interrupted)."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        name, rest = _split_command(argv)
+        if name is None:
+            print(_overview(rest[0] if rest else ""))
+            return 0
+        _run_command(name, rest)
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader (`| head`) has gone; that is no error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _split_command(argv: list[str]) -> tuple[str | None, list[str]]:
+    """Split the arguments into a command's name and its own arguments; (None, [group]) asks for help."""
+    words = " ".join(argv[:2])
+    for name in (words, words.split(" ")[0]):
+        if name in COMMANDS:
+            return name, argv[len(name.split()) :]
+    groups = {name.split()[0] for name in COMMANDS if " " in name}
+    group = argv[0] if argv and argv[0] in groups else ""
+    rest = argv[1:] if group else argv
+    if not rest or rest[0] in ("-h", "--help", "help"):
+        return None, [group]
+    known = [name for name in COMMANDS if name.startswith(group)]
+    raise UserError(f"no command {' '.join(argv[:2])!r}; there are: {', '.join(known)}")
+
+
+def _overview(group: str) -> str:
+    rows = {name: command for name, command in COMMANDS.items() if name.startswith(group)}
+    width = max(map(len, rows))
+    lines = [f"usage: course {group or 'COMMAND'} ...", ""]
+    lines += [f"  {name:<{width}}  {command.summary}" for name, command in rows.items()]
+    lines += ["", "`course COMMAND --help` lists a command's options."]
+    return "\n".join(lines)
+
+
+def _run_command(name: str, arguments: list[str]) -> None:
+    import tyro
+
+    module = importlib.import_module(COMMANDS[name].module)
+    options = tyro.cli(
+        module.Options, args=arguments, prog=f"course {name}", description=module.__doc__
+    )
+    module.run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

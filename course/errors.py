@@ -1,0 +1,22 @@
+"""Errors that a user of a command can mend: one line, no stack trace, an exit code with a meaning."""
+
+
+class UserError(Exception):
+    """Something about the input is wrong; the message names the argument, the value and what would be right.
+
+    The `course` command prints the message as one line and exits with `exit_code`.
+    """
+
+    exit_code = 2
+
+
+class TrainingDivergedError(UserError):
+    """The loss or the gradient norm became NaN or infinite."""
+
+    exit_code = 3
+
+
+class PreemptedError(UserError):
+    """SIGTERM arrived; the work so far is saved and the same command resumes it (EX_TEMPFAIL)."""
+
+    exit_code = 75
