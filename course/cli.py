@@ -1,4 +1,4 @@
-"""The `course` command: a table of names, each a module with `Options` (a dataclass) and `run(options)`.
+"""The `course` command: a table of names, each a module with `Options` and `run(options)`.
 
 The module of a command is imported only when that command is called, so `course --help` is
 immediate and this package depends on no assignment.
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split_command(argv: list[str]) -> tuple[str | None, list[str]]:
-    """Split the arguments into a command's name and its own arguments; (None, [group]) asks for help."""
+    """Split the arguments into a command's name and its own; (None, [group]) asks for help."""
     words = " ".join(argv[:2])
     for name in (words, words.split(" ")[0]):
         if name in COMMANDS:

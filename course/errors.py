@@ -1,8 +1,8 @@
-"""Errors that a user of a command can mend: one line, no stack trace, an exit code with a meaning."""
+"""Errors that a user of a command can mend: one line, no stack trace, a telling exit code."""
 
 
 class UserError(Exception):
-    """Something about the input is wrong; the message names the argument, the value and what would be right.
+    """The input is wrong; the message names the argument, the value and what would be right.
 
     The `course` command prints the message as one line and exits with `exit_code`.
     """

@@ -11,7 +11,7 @@ from course.errors import UserError
 
 @contextmanager
 def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
-    """Open a temporary file beside `path` that takes its place when the block ends without an error.
+    """Open a temporary file beside `path` that takes its place if the block ends without an error.
 
     Readers see the old file or the new one, never a part. `mode` is "wb" or "w" (UTF-8 with "\\n"
     line ends). A full disk or an interrupt leaves the old file as it was and removes the temporary.
@@ -41,7 +41,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def existing_file(path: Path | str, what: str) -> Path:
-    """Return `path` if it is a readable file; else raise a `UserError` that names `what` was wanted."""
+    """Return `path` if it is a readable file; else raise a `UserError` that names `what`."""
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{what} {str(path)!r} is a folder; a file is needed")
