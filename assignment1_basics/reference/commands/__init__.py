@@ -1,0 +1,1 @@
+"""The commands of assignment 1; `course/cli.py` has the table."""

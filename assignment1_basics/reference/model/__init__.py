@@ -1,0 +1,1 @@
+"""The Transformer language model, from its layers to text generation."""
