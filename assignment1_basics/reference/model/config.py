@@ -1,9 +1,9 @@
 """The shape of a Transformer language model: a decoder-only Llama with switches for ablations.
 
-The defaults are the architecture of Llama (Touvron et al., 2023): pre-norm RMSNorm, RoPE, SwiGLU, no
-biases. The last group of fields takes one of these pieces away at a time, which is how the handout
-measures what each is worth. One frozen dataclass describes the model everywhere: on the command line,
-in a checkpoint, in the accounting of parameters and FLOPs.
+The defaults are the architecture of Llama (Touvron et al., 2023): pre-norm RMSNorm, RoPE, SwiGLU,
+no biases. `norm`, `position` and `feed_forward` take one of these pieces away at a time: that is how
+the handout measures what each is worth. One frozen dataclass describes the model everywhere: on the
+command line, in a checkpoint, in the accounting of parameters and FLOPs.
 """
 
 from dataclasses import dataclass, fields
@@ -91,7 +91,7 @@ class TransformerConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "TransformerConfig":
-        """Build from what `dataclasses.asdict` gave, as it is kept in checkpoints and config files."""
+        """Build from the result of `dataclasses.asdict`, as checkpoints and config files hold it."""
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise UserError(f"the model config has unknown fields: {', '.join(sorted(unknown))}")
