@@ -1,8 +1,8 @@
 """The shape of a Transformer language model: a decoder-only Llama with switches for ablations.
 
 The defaults are the architecture of Llama (Touvron et al., 2023): pre-norm RMSNorm, RoPE, SwiGLU,
-no biases. `norm`, `position` and `feed_forward` take one of these pieces away at a time: that is how
-the handout measures what each is worth. One frozen dataclass describes the model everywhere: on the
+no biases. `norm`, `position` and `feed_forward` take one of these pieces away at a time: so the
+handout measures what each is worth. One frozen dataclass describes the model everywhere: on the
 command line, in a checkpoint, in the accounting of parameters and FLOPs.
 """
 
@@ -34,7 +34,7 @@ class TransformerConfig:
     tie_embeddings: bool = False
     """one matrix for the input embedding and the output projection"""
     norm: Literal["pre", "post", "none"] = "pre"
-    """post and none have no final norm: after post the last block ends in one"""
+    """normalise what enters a sub-layer, or what leaves its residual sum; none: no norms at all"""
     position: Literal["rope", "none"] = "rope"
     feed_forward: Literal["swiglu", "silu"] = "swiglu"
     attention: Literal["sdpa", "plain"] = "sdpa"
@@ -91,7 +91,7 @@ class TransformerConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "TransformerConfig":
-        """Build from the result of `dataclasses.asdict`, as checkpoints and config files hold it."""
+        """Build from what `dataclasses.asdict` returned, as checkpoints and config files hold it."""
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise UserError(f"the model config has unknown fields: {', '.join(sorted(unknown))}")
