@@ -1,0 +1,100 @@
+"""Batches of windows from one long token array, in memory or memory-mapped from disk.
+
+Training draws windows at random. `TokenBatches` derives the draw from (seed, step) alone, not from
+a generator that has a history: batch k is the same whether the steps before it ran in this process
+or in one that was killed. Resuming at step k costs nothing and is exact.
+
+Evaluation covers the held-out text once, in order, so that its loss belongs to the whole text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from course.errors import UserError
+
+Batch = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]
+
+
+def get_batch(
+    tokens: npt.NDArray,
+    batch_size: int,
+    context_length: int,
+    device: torch.device | str = "cpu",
+    generator: np.random.Generator | None = None,
+) -> Batch:
+    """Sample `batch_size` windows: inputs, and targets one position later, int64 on `device`.
+
+    Every start from 0 to len(tokens) - context_length - 1 is equally likely. `tokens` may be a
+    memory-mapped file: only the windows are read. Without a generator one is seeded from torch's,
+    so that `torch.manual_seed` decides the batch.
+    """
+    if generator is None:
+        generator = np.random.default_rng(int(torch.randint(2**63 - 1, ())))
+    starts = generator.integers(len(tokens) - context_length, size=batch_size)
+    return _to_device(_windows(tokens, starts, context_length), device)
+
+
+@dataclass(frozen=True)
+class TokenBatches:
+    """The training batches of a run: `batches[step]` is a function of the seed and the step."""
+
+    tokens: npt.NDArray
+    batch_size: int
+    context_length: int
+    seed: int = 0
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        if len(self.tokens) <= self.context_length:
+            raise UserError(
+                f"context_length {self.context_length} is longer than the data: "
+                f"{len(self.tokens)} tokens give windows of {len(self.tokens) - 1} at most"
+            )
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return inputs and targets of step `step`, counted from 0."""
+        generator = np.random.default_rng((self.seed, step))
+        return get_batch(self.tokens, self.batch_size, self.context_length, self.device, generator)
+
+
+def evaluation_batches(
+    tokens: npt.NDArray,
+    batch_size: int,
+    context_length: int,
+    device: torch.device | str = "cpu",
+    stride: int | None = None,
+) -> Iterator[tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]]:
+    """Yield inputs, targets and which targets count: each token but the first counts exactly once.
+
+    Windows start every `stride` tokens (default `context_length`: no overlap). A smaller stride
+    gives every counted token at least context_length - stride tokens before it, for
+    context_length / stride times the work. All batches have the same shape (one compiled graph):
+    windows are moved or repeated to fill the last one, and the mask leaves out what has counted.
+    """
+    raise NotImplementedError
+
+
+def _windows(
+    tokens: npt.NDArray, starts: npt.NDArray, context_length: int
+) -> npt.NDArray[np.int64]:
+    """Copy windows of context_length + 1 tokens out of the array as int64."""
+    windows = np.empty((len(starts), context_length + 1), dtype=np.int64)
+    for row, start in zip(windows, starts, strict=True):
+        row[:] = tokens[start : start + context_length + 1]
+    return windows
+
+
+def _to_device(windows: npt.NDArray[np.int64], device: torch.device | str) -> Batch:
+    """Split windows into inputs and targets; to a GPU from pinned memory, without waiting."""
+    both = torch.from_numpy(windows)
+    if torch.device(device).type == "cuda":
+        both = both.pin_memory().to(device, non_blocking=True)
+    elif torch.device(device).type != "cpu":
+        both = both.to(device)
+    return both[:, :-1], both[:, 1:]

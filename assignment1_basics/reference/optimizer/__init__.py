@@ -1,0 +1,1 @@
+"""AdamW, its weight-decay groups, learning-rate schedules and gradient clipping."""

@@ -1,0 +1,87 @@
+"""Curves in one house style, written as PNG without a display and without pyplot's global state."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from course.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito, "Color Universal Design", 2008: colours that colour-blind readers tell apart.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+
+STYLE: Any = {  # matplotlib types the keys as a Literal of 300 names
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+}
+
+Curve = tuple[Sequence[float], Sequence[float]]
+
+
+def plot_curves(
+    path: Path | str,
+    curves: Mapping[str, Curve],
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    *,
+    log_x: bool = False,
+    log_y: bool = False,
+    points: bool = False,
+    horizontal: Mapping[str, float] | None = None,
+) -> Path:
+    """Draw each labelled (x, y) curve into a PNG at `path`, written atomically; return the path.
+
+    Args:
+        path: where the PNG goes.
+        curves: label to (x, y); a label that starts with "_" stays out of the legend.
+        xlabel: the quantity and its unit.
+        ylabel: the quantity and its unit.
+        title: one line on top.
+        log_x: logarithmic x axis.
+        log_y: logarithmic y axis.
+        points: mark every point (few points, as in a sweep).
+        horizontal: label to height, dashed lines across the plot (a yardstick to beat).
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 4.2), dpi=130, layout="constrained")
+        axes = figure.add_subplot(
+            xlabel=xlabel,
+            ylabel=ylabel,
+            title=title,
+            xscale="log" if log_x else "linear",
+            yscale="log" if log_y else "linear",
+        )
+        marker = "o" if points else None
+        for index, (label, (x, y)) in enumerate(curves.items()):
+            color = COLORS[index % len(COLORS)]
+            axes.plot(x, y, label=label, color=color, marker=marker, markersize=4)
+        for index, (label, height) in enumerate((horizontal or {}).items()):
+            color = COLORS[(len(curves) + index) % len(COLORS)]
+            axes.axhline(height, label=label, color=color, linestyle="--", linewidth=1.2)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=9)
+        return save(figure, path)
+
+
+def save(figure: "Figure", path: Path | str) -> Path:
+    """Write a matplotlib figure as PNG, whole or not at all."""
+    path = Path(path)
+    with atomic_write(path) as file:
+        # No time stamp and no version: the same curves give the same bytes.
+        figure.savefig(file, format="png", metadata={"Software": None})
+    return path
