@@ -91,7 +91,7 @@ class TransformerConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "TransformerConfig":
-        """Build from what `dataclasses.asdict` returned, as checkpoints and config files hold it."""
+        """Build from what `dataclasses.asdict` returned, as a checkpoint holds it."""
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise UserError(f"the model config has unknown fields: {', '.join(sorted(unknown))}")
