@@ -100,8 +100,13 @@ class Transformer(nn.Module):
 
     def new_cache(self, batch_size: int = 1, capacity: int | None = None) -> KVCache:
         """Allocate an empty cache that fits this model's dtype and device."""
-        weight = self.token_embeddings.weight
-        return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
+        dtype = self.token_embeddings.weight.dtype
+        return KVCache(self.config, batch_size, capacity, self.device, dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.token_embeddings.weight.device
 
 
 def make_norm(config: TransformerConfig) -> nn.Module:

@@ -1,0 +1,82 @@
+"""From logits to the next token: temperature, then top-k, top-p and min-p, then one draw.
+
+Temperature sharpens (below 1) or flattens the distribution; the three filters cut its tail, which
+holds many tokens that are wrong one by one and likely together. Top-k keeps a fixed number (Fan et
+al. 2018, "Hierarchical neural story generation"); top-p as many as make up a mass (Holtzman et al.
+2020, "The curious case of neural text degeneration", section 3.1); min-p those within a factor of
+the best (Nguyen et al. 2024, "Turning up the heat: min-p sampling").
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from assignment1_basics.reference.model.layers import at_least_float32, softmax
+from course.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen; None leaves a filter out."""
+
+    temperature: float = 1.0
+    """0 takes the most likely token"""
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise UserError(f"temperature is {self.temperature}; it must be 0 or more, and finite")
+        if self.top_k is not None and self.top_k < 1:
+            raise UserError(f"top-k is {self.top_k}; it must be at least 1")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UserError(f"top-p is {self.top_p}; it must be above 0 and at most 1")
+        if self.min_p is not None and not 0 <= self.min_p <= 1:
+            raise UserError(f"min-p is {self.min_p}; it must be from 0 to 1")
+
+
+def next_token_distribution(
+    logits: Float[Tensor, "... vocab"], sampling: Sampling
+) -> Float[Tensor, "... vocab"]:
+    """Return the probabilities from which the next token is drawn.
+
+    Of equally likely tokens the one with the smaller id counts as the more probable, so exactly
+    `top_k` are kept and temperature 0 takes the first largest logit.
+    """
+    logits = logits.to(at_least_float32(logits.dtype))
+    if sampling.temperature == 0:
+        best = logits.argmax(dim=-1, keepdim=True)
+        return torch.zeros_like(logits).scatter(-1, best, 1.0)
+    # The maximum is subtracted first so that a temperature near 0 cannot overflow.
+    scaled = (logits - logits.amax(dim=-1, keepdim=True)) / sampling.temperature
+    probabilities = softmax(scaled, dim=-1)
+    if sampling.top_k is sampling.top_p is sampling.min_p is None:
+        return probabilities
+    ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    if sampling.top_k is not None:
+        rank = torch.arange(ranked.shape[-1], device=ranked.device)
+        ranked = normalise(ranked * (rank < sampling.top_k))
+    if sampling.top_p is not None and sampling.top_p < 1:
+        mass_before = ranked.cumsum(dim=-1) - ranked
+        ranked = ranked * (mass_before < sampling.top_p)
+    if sampling.min_p is not None:
+        ranked = ranked * (ranked >= sampling.min_p * ranked[..., :1])
+    return torch.zeros_like(ranked).scatter(-1, order, normalise(ranked))
+
+
+def normalise(weights: Float[Tensor, "... vocab"]) -> Float[Tensor, "... vocab"]:
+    """Scale weights to sum to 1."""
+    return weights / weights.sum(dim=-1, keepdim=True)
+
+
+def sample(
+    logits: Float[Tensor, "batch vocab"],
+    sampling: Sampling,
+    generator: torch.Generator | None = None,
+) -> Int[Tensor, "batch"]:
+    """Draw the next token of every sequence; `generator` lives on the device of `logits`."""
+    distribution = next_token_distribution(logits, sampling)
+    return torch.multinomial(distribution, 1, generator=generator).squeeze(-1)
