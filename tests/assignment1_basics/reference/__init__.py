@@ -1,0 +1,1 @@
+"""Tests of the reference beyond the graded ones; never graded."""

@@ -1,0 +1,76 @@
+"""Every test: seeded, on two threads, without network, the same examples in every run."""
+
+import os
+import random
+import socket
+
+# Before any library reads them: nothing is downloaded or uploaded, nothing asks for a login.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_DATASETS_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    WANDB_MODE="offline",
+    WANDB_SILENT="true",
+    TOKENIZERS_PARALLELISM="false",
+    MPLBACKEND="Agg",
+)
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+# The first failing example is reported as it is found: shrinking costs time and makes different
+# mistakes look alike. Derandomized, without a database: a failure is the same in every run.
+settings.register_profile(
+    "course",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=False,
+    report_multiple_bugs=False,
+    max_examples=30,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("course")
+
+NUM_THREADS = 2
+
+
+@pytest.fixture(autouse=True)
+def _seeds():
+    """Fixed seeds, so that what a test draws does not depend on the tests before it."""
+    import numpy
+    import torch
+
+    random.seed(0)
+    numpy.random.seed(0)  # noqa: NPY002  a student's code may use the global generator
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _threads():
+    """As many threads as the smallest machine has: timings and sums do not depend on the host."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(NUM_THREADS, before))
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network():
+    """Connections leave this machine by accident only: fail at once and say so."""
+    original = socket.socket.connect
+
+    def connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            if not (host.startswith("127.") or host in ("localhost", "::1", "0.0.0.0")):
+                raise OSError(f"tests run without network: something connects to {address}")
+        return original(self, address)
+
+    socket.socket.connect = connect
+    yield
+    socket.socket.connect = original
