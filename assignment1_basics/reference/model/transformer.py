@@ -7,6 +7,8 @@ under `layers.{i}.`, `attn.{q_proj,k_proj,v_proj,output_proj}.weight`, `ffn.{w1,
 `{ln1,ln2}.weight`.
 """
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ from assignment1_basics.reference.model.layers import (
     SwiGLU,
 )
 from assignment1_basics.reference.model.rope import RoPE, Rotation
+from course.errors import UserError
 
 FEED_FORWARD = {"swiglu": SwiGLU, "silu": SiLUFeedForward}
 
@@ -68,13 +71,37 @@ class Transformer(nn.Module):
         )
         self.ln_final = make_norm(config)
         self.lm_head = Linear(config.d_model, config.vocab_size, generator)
-        if config.tie_embeddings:
-            self.lm_head.weight = self.token_embeddings.weight
+        self._tie_embeddings()
         self.rope = (
             RoPE(config.d_head, config.rope_theta, config.context_length)
             if config.position == "rope"
             else None
         )
+
+    @classmethod
+    def from_weights(
+        cls, config: TransformerConfig, weights: Mapping[str, Tensor]
+    ) -> "Transformer":
+        """Build a model around the tensors of a state dict: nothing is drawn, nothing copied.
+
+        Raises `UserError` that names a weight that is missing, unknown or of another shape.
+        """
+        with torch.device("meta"):
+            model = cls(config)
+        expected = {name: list(weight.shape) for name, weight in model.state_dict().items()}
+        for name in [*expected, *weights]:
+            received = list(weights[name].shape) if name in weights else "missing"
+            if received != expected.get(name):
+                raise UserError(
+                    f"weight {name!r} is {received}; the config wants {expected.get(name, 'none')}"
+                )
+        model.load_state_dict(weights, assign=True)
+        model._tie_embeddings()
+        return model
+
+    def _tie_embeddings(self) -> None:
+        if self.config.tie_embeddings:
+            self.lm_head.weight = self.token_embeddings.weight
 
     def forward(
         self, token_ids: Int[Tensor, "batch seq"], cache: KVCache | None = None
