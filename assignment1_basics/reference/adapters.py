@@ -59,9 +59,6 @@ def attention_weights(
     return {f"{name}.weight": weight for name, weight in projections.items()}
 
 
-# --- Tokenizer ---
-
-
 def run_train_bpe(
     input_path: str | os.PathLike,
     vocab_size: int,
@@ -82,9 +79,6 @@ def get_tokenizer(
     from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
 
     return Tokenizer(vocab, merges, special_tokens)
-
-
-# --- Layers ---
 
 
 def run_linear(
@@ -132,9 +126,6 @@ def run_swiglu(
 
 def run_softmax(in_features: Float[Tensor, "..."], dim: int) -> Float[Tensor, "..."]:
     return layers.softmax(in_features, dim)
-
-
-# --- Attention ---
 
 
 def run_rope(
@@ -190,9 +181,6 @@ def run_multihead_self_attention_with_rope(
     return with_weights(layer, weights, in_features, rope(token_positions))
 
 
-# --- Transformer ---
-
-
 def run_transformer_block(
     d_model: int,
     num_heads: int,
@@ -230,9 +218,6 @@ def run_transformer_lm(
         attention="plain",
     )
     return with_weights(Transformer(config), weights, in_indices)
-
-
-# --- Loss and optimizer ---
 
 
 def run_cross_entropy(
@@ -287,9 +272,6 @@ def run_get_lr_wsd_schedule(
     )
 
 
-# --- Training ---
-
-
 def run_get_batch(
     dataset: npt.NDArray, batch_size: int, context_length: int, device: str
 ) -> tuple[Int[Tensor, "batch context_length"], Int[Tensor, "batch context_length"]]:
@@ -311,9 +293,6 @@ def run_load_checkpoint(
     optimizer: torch.optim.Optimizer,
 ) -> int:
     return load_checkpoint(src, model, optimizer)
-
-
-# --- Decoding ---
 
 
 def run_next_token_distribution(
@@ -366,9 +345,6 @@ def run_generate(
     return list(tokens)
 
 
-# --- Resource accounting ---
-
-
 def run_count_parameters(
     vocab_size: int, d_model: int, num_layers: int, d_ff: int, tie_embeddings: bool = False
 ) -> int:
@@ -398,9 +374,6 @@ def run_model_flops_utilization(
     tokens_per_second: float, flops_per_token: float, peak_flops_per_second: float
 ) -> float:
     return model_flops_utilization(tokens_per_second, flops_per_token, peak_flops_per_second)
-
-
-# --- Interchange ---
 
 
 def run_import_hugging_face_llama(
