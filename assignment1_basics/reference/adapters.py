@@ -40,7 +40,8 @@ from assignment1_basics.reference.optimizer.weight_decay import weight_decay_gro
 def with_weights(module: torch.nn.Module, weights: dict[str, Tensor], *inputs: Any) -> Any:
     """Run a module on the device of its first input with `weights` in place of its own."""
     module = module.to(inputs[0].device)
-    return torch.func.functional_call(module, weights, inputs, strict=True)
+    tensors = dict(module.named_buffers()) | weights
+    return torch.func.functional_call(module, tensors, inputs, strict=True)
 
 
 def attention_layer(d_model: int, num_heads: int) -> attention.MultiHeadSelfAttention:
