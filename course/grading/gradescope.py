@@ -1,0 +1,43 @@
+"""The scores as Gradescope's `results.json`.
+
+Format: https://gradescope-autograders.readthedocs.io/en/latest/specs/#output-format
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from course.files import atomic_write
+from course.grading.report import explanation, verdict
+from course.grading.scores import ProblemScore
+
+
+def results(scores: Sequence[ProblemScore], seconds: float) -> dict[str, Any]:
+    """Return the scores in Gradescope's format: one entry a problem."""
+    tests = [
+        {
+            "name": row.name,
+            "score": row.points,
+            "max_score": row.possible,
+            "status": "passed" if row.status == "passed" else "failed",
+            "output": "\n".join([verdict(row), *explanation(row)]),
+            "visibility": "visible",
+        }
+        for row in scores
+    ]
+    return {
+        "score": round(sum(row.points for row in scores), 6),
+        "execution_time": round(seconds),
+        "output": f"{sum(row.status == 'passed' for row in scores)} of {len(scores)} problems pass",
+        "visibility": "visible",
+        "stdout_visibility": "visible",
+        "tests": tests,
+    }
+
+
+def write_results(path: Path, scores: Sequence[ProblemScore], seconds: float) -> None:
+    """Write the scores to a file, whole or not at all."""
+    with atomic_write(path, "w") as file:
+        json.dump(results(scores, seconds), file, indent=2)
+        file.write("\n")

@@ -1,0 +1,128 @@
+"""What a student reads at the end: a block for each failed problem, then the score table.
+
+softmax: 1 of 2 points
+  softmax of rows about 1e4, 100, 0, -100 and -1e4
+  subtract the maximum along `dim` before exp: the largest exponent is then 0
+    received    float32 [2, 3] ...
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from course.grading.scores import ProblemScore
+
+MAX_PRINTED_LINES = 10
+_COLOURS = {
+    "passed": {"green": True},
+    "failed": {"red": True},
+    "blocked": {"yellow": True},
+    "skipped": {"yellow": True},
+    "not started": {"light": True},
+}
+
+
+class Writer(Protocol):
+    """The part of pytest's terminal reporter that is used here."""
+
+    def write_line(self, line: str, **markup: bool) -> None: ...  # noqa: D102
+
+    def write_sep(self, sep: str, title: str | None = None, **markup: bool) -> None: ...  # noqa: D102
+
+
+def verdict(row: ProblemScore) -> str:
+    """Say in one line how a problem stands and what to look at."""
+    if row.status == "passed":
+        return "passed"
+    if row.status == "blocked":
+        return f"blocked by {row.blocked_by}"
+    if row.status == "failed":
+        failure = row.failures[0].failure
+        reason = failure.reason if failure else "failed"
+        titles = " or ".join(mistake.title for mistake in row.mistakes)
+        return f"failed: {titles or reason}"
+    left = [outcome for outcome in row.outcomes if outcome.status == row.status]
+    if row.status == "skipped":
+        return f"skipped, earns nothing: {left[0].reason}"
+    failure = left[0].failure
+    if len(left) < len(row.outcomes):
+        return f"{len(left)} of {len(row.outcomes)} tests not started"
+    return failure.reason if failure else "not started"
+
+
+def explanation(row: ProblemScore) -> list[str]:
+    """Return the block of a failed problem: its first failure, and the names of the others."""
+    if row.status != "failed":
+        return []
+    first, *others = row.failures
+    failure = first.failure
+    if failure is None:
+        return []
+    lines = [failure.reason]
+    for mistake in row.mistakes:
+        lines += textwrap.wrap(f"This is what you get with {mistake.title!r}: {mistake.says}", 96)
+    if failure.hint and not row.mistakes:
+        lines += textwrap.wrap(failure.hint, 96)
+    for label, text in failure.lines:
+        lines += _labelled(label, text)
+    printed = first.printed.strip().splitlines()
+    if printed:
+        if len(printed) > MAX_PRINTED_LINES:
+            printed = ["...", *printed[-MAX_PRINTED_LINES:]]
+        lines += _labelled("printed", "\n".join(printed))
+    lines += _labelled("test", first.nodeid)
+    if others:
+        names = ", ".join(dict.fromkeys(outcome.name.partition("[")[0] for outcome in others))
+        lines += _labelled("also failing", names)
+    return lines
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    first, *rest = text.splitlines() or [""]
+    return [f"  {label:<12}{first}", *(f"  {'':<12}{line}" for line in rest)]
+
+
+def write_explanations(writer: Writer, rows: Iterable[ProblemScore]) -> None:
+    """Write the blocks of all failed problems; the same reason for all of them only once."""
+    written: set[str] = set()
+    for row in rows:
+        failure = row.failures[0].failure if row.failures else None
+        if row.status != "failed" or (failure is not None and failure.kind == "broken"):
+            continue
+        block = explanation(row)
+        if block[0] in written:
+            continue
+        written.add(block[0])
+        writer.write_line("")
+        writer.write_line(f"{row.name}: {_points(row)}", bold=True, red=True)
+        writer.write_line(f"  {block[0]}", bold=True)
+        for line in block[1:]:
+            writer.write_line(f"  {line}")
+
+
+def write_table(
+    writer: Writer, title: str, rows: Sequence[ProblemScore], width: int, partial: bool
+) -> None:
+    """Write one line a problem, then the total; `partial`: not all tests of the assignment ran."""
+    name_width = max(len(row.name) for row in rows)
+    points = [f"{row.points:g} / {row.possible:g}" for row in rows]
+    total = f"{sum(r.points for r in rows):g} / {sum(r.possible for r in rows):g}"
+    points_width = max(map(len, [*points, total]))
+    writer.write_sep("=", title, bold=True)
+    for row, earned in zip(rows, points, strict=True):
+        line = f"{row.name:<{name_width}}  {earned:>{points_width}}  {verdict(row)}"
+        writer.write_line(_fit(line, width), **_COLOURS[row.status])
+    passed = sum(row.status == "passed" for row in rows)
+    summary = f"{passed} of {len(rows)} problems pass" + (" (a part was selected)" * partial)
+    complete = {"green": True} if passed == len(rows) else {}
+    writer.write_line(
+        f"{'total':<{name_width}}  {total:>{points_width}}  {summary}", bold=True, **complete
+    )
+
+
+def _points(row: ProblemScore) -> str:
+    return f"{row.points:g} of {row.possible:g} points"
+
+
+def _fit(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: max(width - 4, 20)] + " ..."

@@ -1,0 +1,143 @@
+"""What the grader knows during a test run, and how it runs a test once more on other adapters."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from course.grading.catalogue import Mistake, load_mistakes
+from course.grading.failure import Context, explain
+from course.grading.graded import graded, needs_of
+from course.grading.implementation import Adapters, BrokenAdaptersError, Implementation
+from course.grading.naming import recognise
+from course.grading.scores import Outcome, ProblemScore, Status, score
+
+TIME_LIMIT = 60.0  # seconds of a student's test
+REPLAY_LIMIT = 5.0  # seconds of a mistake in one test
+NAMING_LIMIT = 8.0  # seconds to find the mistake of one problem
+
+
+class _OutOfTime(Exception):
+    pass
+
+
+@dataclass
+class Grading:
+    """The state of one pytest session."""
+
+    root: Path
+    students: tuple[str, ...]
+    seconds: float  # the time limit of a test; 0: none
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    items: list[pytest.Item] = field(default_factory=list)  # the graded ones, in order
+    partial: set[str] = field(default_factory=set)  # assignments of which a part was selected
+    scores: dict[str, list[ProblemScore]] = field(default_factory=dict)
+    replayed: Adapters | None = None  # stands in for the implementation under test
+    started: float = field(default_factory=time.monotonic)
+    _implementations: dict[str, Implementation] = field(default_factory=dict)
+
+    def implementation(self, assignment: str) -> Implementation:
+        """Return the implementation of an assignment that is under test."""
+        if assignment not in self._implementations:
+            student = assignment in self.students
+            self._implementations[assignment] = Implementation(self.root, assignment, student)
+        return self._implementations[assignment]
+
+    def adapters(self, assignment: str) -> Adapters:
+        """Return what a test calls."""
+        return self.replayed or self.implementation(assignment).adapters()
+
+    def record(self, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo) -> None:
+        """Keep how a graded test ended; the worst of setup, call and teardown counts."""
+        about = graded(item)
+        if about is None or (report.passed and report.when != "call"):
+            return
+        failure, reason = None, ""
+        status: Status = "passed"
+        if report.failed and call.excinfo is not None:
+            adapters = getattr(item, "funcargs", None) or {}
+            last_call = getattr(adapters.get("adapters"), "last_call", None)
+            provenance = self.implementation(about.assignment).guard.provenance
+            context = Context(self.root, provenance, last_call)
+            failure = explain(call.excinfo.value, call.excinfo.tb, context)
+            status = "not started" if failure.kind == "not started" else "failed"
+        elif report.skipped:
+            status = "skipped"
+            reason = str(call.excinfo.value) if call.excinfo else "skipped"
+        self.outcomes[item.nodeid] = Outcome(
+            item.nodeid, about, status, failure, reason, report.capstdout
+        )
+
+    def replay(self, item: pytest.Item, adapters: Adapters) -> Outcome:
+        """Run a test once more, on other adapters; neither pytest nor the score hears of it."""
+        kept = self.outcomes.pop(item.nodeid, None)
+        self.replayed = adapters
+        try:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            return self.outcomes[item.nodeid]
+        finally:
+            self.replayed = None
+            if kept is not None:
+                self.outcomes[item.nodeid] = kept
+
+    def finish(self) -> None:
+        """Turn outcomes into scores, and recognise the mistakes in a student's failures."""
+        for assignment in dict.fromkeys(o.graded.assignment for o in self.outcomes.values()):
+            outcomes = [o for o in self.outcomes.values() if o.graded.assignment == assignment]
+            about = [a for a in map(graded, self.items) if a and a.assignment == assignment]
+            rows = self.scores[assignment] = score(outcomes, needs_of(about))
+            if assignment in self.students:
+                self._name_mistakes(assignment, rows)
+
+    def _name_mistakes(self, assignment: str, rows: Sequence[ProblemScore]) -> None:
+        failed = [row for row in rows if row.status == "failed"]
+        if not failed or all(o.failure and o.failure.kind == "broken" for o in failed[0].failures):
+            return
+        mistakes = load_mistakes(assignment)
+        base = Implementation(self.root, assignment, student=False)
+        if not (self.root / base.where).is_file():  # released without the reference
+            base = self.implementation(assignment)
+        for row in failed:
+            items = [i for i in self.items if i.nodeid in {o.nodeid for o in row.outcomes}]
+            self._name_mistake(row, items, mistakes, base)
+
+    def _name_mistake(
+        self,
+        row: ProblemScore,
+        items: Sequence[pytest.Item],
+        mistakes: Iterable[Mistake],
+        base: Implementation,
+    ) -> None:
+        deadline = time.monotonic() + NAMING_LIMIT
+        built: dict[Mistake, Adapters] = {}
+
+        def theirs(item: pytest.Item, mistake: Mistake) -> Outcome:
+            if time.monotonic() > deadline:
+                raise _OutOfTime
+            if mistake not in built:
+                built[mistake] = base.overlaid(mistake.build(), guarded=False)
+            return self.replay(item, built[mistake])
+
+        own = [mistake for mistake in mistakes if mistake.problem == row.name]
+        try:
+            found = recognise(items, lambda item: self.outcomes[item.nodeid], theirs, own)
+        except (_OutOfTime, BrokenAdaptersError, ImportError):
+            return
+        if found:
+            row.telling, row.mistakes = found.outcome, found.mistakes
+
+    def close(self) -> None:
+        """Take all guards down."""
+        for implementation in self._implementations.values():
+            implementation.guard.close()
+
+
+GRADING = pytest.StashKey[Grading]()
+
+
+def run_silently(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Run a test without telling the reporters of pytest."""
+    runtestprotocol(item, nextitem=nextitem, log=False)
