@@ -1,0 +1,1 @@
+"""Resource accounting: parameters, FLOPs, bytes and training time of a Transformer, by part."""
