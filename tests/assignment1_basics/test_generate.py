@@ -1,0 +1,94 @@
+"""Generation: draw token after token until a stop token or the limit."""
+
+import pytest
+import torch
+
+from course.grading import check
+from tests.assignment1_basics.tensors import normal
+
+PROBLEM = "generate"
+NEEDS = ["next_token_distribution"]
+VOCAB = 7
+
+
+def follower(ids: list[int]) -> torch.Tensor:
+    """A model that is almost sure that the token after n is n + (the number of tokens so far)."""
+    logits = torch.zeros(VOCAB)
+    logits[(ids[-1] + len(ids)) % VOCAB] = 50.0
+    return logits
+
+
+def followed(prompt: list[int], count: int) -> list[int]:
+    ids = list(prompt)
+    for _ in range(count):
+        ids.append((ids[-1] + len(ids)) % VOCAB)
+    return ids[len(prompt) :]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# The model depends on the whole text so far, so leaving out any of it shows.
+@pytest.mark.problem(PROBLEM, points=0.5, needs=NEEDS)
+@pytest.mark.parametrize("temperature", [0.0, 1.0], ids=["greedy", "sampled"])
+def test_generate_stops(adapters, temperature):
+    for prompt in ([3], [1, 4, 4, 0]):
+        eight = followed(prompt, 8)
+        for count in (1, 5, 8):
+            given = list(prompt)
+            new = adapters.run_generate(follower, given, count, temperature, set(), seeded(0))
+            check.equal(
+                [int(token) for token in new],
+                eight[:count],
+                what=f"generate: wrong tokens, {count} after {prompt} without stop tokens",
+                hint="exactly max_new_tokens new ids, without the prompt; the model sees the "
+                "prompt and all new ids each time",
+            )
+            check.equal(
+                given, prompt, what="generate: prompt_ids was changed", hint="copy it first"
+            )
+        # Tokens of the prompt do not stop. There are several stop tokens, and 99 is never drawn.
+        first = next(n for n, token in enumerate(eight) if token not in prompt and n > 0)
+        stops = {eight[first], eight[-1], prompt[0], 99} - set(eight[:first])
+        new = adapters.run_generate(follower, list(prompt), 8, temperature, stops, seeded(0))
+        check.equal(
+            [int(token) for token in new],
+            eight[: first + 1],
+            what=f"generate: wrong tokens after {prompt} with stop tokens {sorted(stops)}",
+            hint="stop after the first stop token that is drawn; it is the last id of the result",
+        )
+
+
+# 1500 draws: a frequency strays five standard deviations once in two million runs.
+@pytest.mark.problem(PROBLEM, points=0.5, needs=NEEDS)
+def test_generate_draws_from_the_distribution(adapters):
+    logits, draws = normal(VOCAB, seed=5), 1500
+    for temperature in (0.5, 2.0):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            before = torch.random.get_rng_state()
+            new, again, other = (
+                adapters.run_generate(
+                    lambda ids: logits.clone(), [0], count, temperature, set(), seeded(seed)
+                )
+                for count, seed in ((draws, 2), (40, 2), (40, 3))
+            )
+            after = torch.random.get_rng_state()
+        hint = "torch.multinomial(probabilities, 1, generator=generator)"
+        check.true(
+            bool(torch.equal(before, after)),
+            "generate: the global random state was used",
+            hint=f"draw from `generator` only: {hint}",
+        )
+        check.true(list(new)[:40] == list(again), "generate: one seed gives two results", hint=hint)
+        check.true(list(new)[:40] != list(other), "generate: two seeds give one result", hint=hint)
+        p = torch.softmax(logits.double() / temperature, -1)
+        check.close(
+            torch.bincount(torch.tensor(list(map(int, new))), minlength=VOCAB) / draws,
+            p,
+            what=f"generate: wrong frequencies of tokens at temperature {temperature}",
+            hint="draw every token from softmax(logits / temperature), with one generator for all",
+            rtol=0,
+            atol=5 * float((p * (1 - p)).max() / draws) ** 0.5,
+        )
