@@ -262,12 +262,12 @@ def introduce(t: Teller, wild: bool, traits: tuple[str, ...], hobby: float = 0.4
     else:
         t.slots["size"] = size
         t.say(
-            "once upon a time, there was a <trait> <size> <hero_kind> named <hero> who lived in <home>.",
-            "<hero> was a <trait> <hero_kind> who lived in <home>.",
-            "in <home>, there lived a <hero_kind> {called|named} <hero>, who was very <trait>.",
-            "there was once a <trait> <hero_kind> named <hero>. <he> lived {with <his> {family|parents|mother and father|grandparents|big family}} in <home>.",
-            "<hero> was {five|six|seven|eight|nine} years old, and {everybody|everyone} agreed that <he> was <trait>. <he> lived in <home>.",
-            "a <trait> <hero_kind> named <hero> lived in <home>.",
+            "once upon a time, there was a <trait> <size> <hero_kind> named <hero> who lived <home>.",
+            "<hero> was a <trait> <hero_kind> who lived <home>.",
+            "<home>, there lived a <hero_kind> {called|named} <hero>, who was very <trait>.",
+            "there was once a <trait> <hero_kind> named <hero>. <he> lived {with <his> {family|parents|mother and father|grandparents|big family}} <home>.",
+            "<hero> was {five|six|seven|eight|nine} years old, and {everybody|everyone} agreed that <he> was <trait>. <he> lived <home>.",
+            "a <trait> <hero_kind> named <hero> lived <home>.",
         )
     t.maybe(0.8, *TRAITS[trait])
     t.maybe(hobby, *(WILD_HOBBIES if wild else HOBBIES))

@@ -2,15 +2,15 @@
 # ruff: noqa: E501 - a template is a line of prose; broken up it could not be read as one
 
 HOMES = [
-    "{a small|a quiet|an old|a cheerful|a sleepy} {town|village} {by the sea|at the foot of a {green|steep} hill|between two rivers|near a deep forest|beside a long, blue lake|in a wide valley|where the trains stopped only twice a day}",
-    "a {yellow|red|white|blue|crooked|narrow|tall} house {with a crooked chimney|with green shutters|at the end of a winding lane|with a garden full of <flowers>|next to the {library|bakery|fire station|old mill}|covered with ivy}",
-    "a farm {with seven cows and one very proud rooster|where the wind always smelled of hay|at the edge of the {marsh|moor|prairie}|where sheep wandered right up to the kitchen door}",
-    "an apartment {high above a busy street|over a {bakery|bicycle shop|bookshop}|on the {third|fifth|top} floor of a brick building}",
-    "a cottage {deep in the woods|beside a mill pond|with a roof of {straw|moss|slate}|on a windy cliff|under a huge <tree> tree}",
-    "a houseboat on a {slow|lazy|wide} river",
-    "a {lighthouse|fishing village|harbor town} on a {rocky|green|small} island",
-    "a busy city {full of bridges|with trams and tall towers|where the lights never went out}",
-    "a {dusty|sunny|little} town {at the edge of the desert|in the mountains|beside a railway line}",
+    "in {a small|a quiet|an old|a cheerful|a sleepy} {town|village} {by the sea|at the foot of a {green|steep} hill|between two rivers|near a deep forest|beside a long, blue lake|in a wide valley|where the trains stopped only twice a day}",
+    "in a {yellow|red|white|blue|crooked|narrow|tall} house {with a crooked chimney|with green shutters|at the end of a winding lane|with a garden full of <flowers>|next to the {library|bakery|fire station|old mill}|covered with ivy}",
+    "on a farm {with seven cows and one very proud rooster|where the wind always smelled of hay|at the edge of the {marsh|moor|prairie}|where sheep wandered right up to the kitchen door}",
+    "in an apartment {high above a busy street|over a {bakery|bicycle shop|bookshop}|on the {third|fifth|top} floor of a brick building}",
+    "in a cottage {deep in the woods|beside a mill pond|with a roof of {straw|moss|slate}|on a windy cliff|under a huge <tree> tree}",
+    "on a houseboat on a {slow|lazy|wide} river",
+    "in a {lighthouse|fishing village|harbor town} on a {rocky|green|small} island",
+    "in a busy city {full of bridges|with trams and tall towers|where the lights never went out}",
+    "in a {dusty|sunny|little} town {at the edge of the desert|in the mountains|beside a railway line}",
 ]
 
 ANIMAL_HOMES = [
@@ -145,12 +145,12 @@ PLACES = {
         "glass cases were full of butterflies and beetles.",
         "a stuffed walrus stared at nothing in particular.",
     ],
-    "the attic": [
-        "cobwebs hung from the beams like curtains.",
-        "trunks and broken chairs stood in the gloom.",
-        "rain drummed on the tiles overhead.",
-        "an old mirror leaned against the chimney.",
-        "everything wore a gray coat of dust.",
+    "the zoo": [
+        "a giraffe stretched its neck over the fence.",
+        "the penguins stood in a row as if they were waiting for a bus.",
+        "a sleepy crocodile opened one eye.",
+        "the monkeys were quarreling over a banana.",
+        "somewhere a peacock screamed.",
     ],
 }
 
@@ -165,7 +165,7 @@ WILD_PLACES = (
 )
 TOWN_PLACES = (
     "the park", "the beach", "the market", "the library", "the playground", "the harbor", "the museum",
-    "the town square", "the fair", "the train station", "the garden", "the hill", "the attic",
+    "the town square", "the fair", "the train station", "the garden", "the hill", "the zoo",
 )  # fmt: skip
 
 DAYS = [
@@ -174,7 +174,8 @@ DAYS = [
     "one day in {early|late|the middle of} {spring|summer|autumn}",
     "on {a lazy summer|a crisp autumn|a fresh spring|a cloudy} {morning|afternoon}",
     "on the {first|last} day of {the holidays|school|April|May|June|September|October}",
-    "one {morning|afternoon}, {just after breakfast|before anyone else was awake|when the chores were done|a little before lunch|when the dew had dried}",
+    "one morning, {just after breakfast|before anyone else was awake|when the dew had dried}",
+    "one afternoon, {when the chores were done|when it had stopped raining|after a long nap}",
 ]
 
 WEATHER = {

@@ -62,7 +62,9 @@ class Teller:
 
     def say(self, *templates: str) -> None:
         """Add one of these sentences (or several sentences in one template)."""
-        self._parts.append(self.expand(self.pick(templates)))
+        text = self.expand(self.pick(templates))
+        start = 1 if text.startswith('"') else 0
+        self._parts.append(text[:start] + text[start : start + 1].upper() + text[start + 1 :])
 
     def maybe(self, probability: float, *templates: str) -> None:
         """Add one of these sentences with a probability."""

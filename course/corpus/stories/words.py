@@ -452,7 +452,12 @@ ANIMALS = {
     "lamb": ("Woolly Daisy Cotton Snowy Bluebell Tuft", "barn", "grass", "skipped"),
     "pig": ("Truffle Hamlet Rosie Curly Muddy Petal", "sty", "apples", "trotted"),
     "goat": ("Nibbles Billy Juniper Heather Bell Cliff", "shed", "hay", "skipped"),
-    "penguin": ("Flip Waddle Frost Pebble Icicle Tux", "rock by the ice", "fish", "waddled"),
+    "penguin": (
+        "Flip Waddle Frost Pebble Icicle Tux",
+        "nook between two stones",
+        "fish",
+        "waddled",
+    ),
     "elephant": ("Ellie Trumpet Tembo Rumble Peanut Ivory", "grove", "bananas", "strolled"),
     "monkey": ("Coco Mango Swinger Banana Chico Kiki", "treetop", "figs", "swung"),
     "lion cub": ("Roary Goldie Sunny Amber Simba Tawny", "den", "meat", "prowled"),
@@ -501,7 +506,7 @@ TREASURES = [
     ),
     (
         "marble",
-        "a glass marble with a {swirl|ribbon|spiral} of <color> inside",
+        "a glass marble with a <color> {swirl|ribbon|spiral} inside",
         "<he> had won it at the school fair",
     ),
     ("scarf", "a {soft|woolly|long} <color> scarf", "<elder> had knitted it for <him>"),

@@ -5,7 +5,7 @@ from course.corpus.stories.feelings import (
     SAD,
 )
 from course.corpus.stories.people import introduce
-from course.corpus.stories.scenery import DAYS, PLACES
+from course.corpus.stories.scenery import DAYS, PLACES, WILD_PLACES
 from course.corpus.stories.telling import Teller
 
 # An animal in need: (animal, trouble, sound, cure, food, thanks)
@@ -48,7 +48,7 @@ _PATIENTS = (
         "whimpered",
         "pulled out the thorn with tweezers and washed the paw",
         "bread and broth",
-        "{barked and barked when <he> fell through the ice, until help came|became the best friend <he> ever had}",
+        "{barked and barked when <he> fell into the canal, until help came|became the best friend <he> ever had}",
     ),
     (
         "owl",
@@ -84,7 +84,7 @@ _PATIENTS = (
     ),
     (
         "pony",
-        "{had slipped into a ditch|had lost its way in the snow}",
+        "{had slipped into a ditch|had lost its way in the fog}",
         "whinnied",
         "laid planks for it to climb on and pulled at the halter",
         "oats and apples",
@@ -100,7 +100,7 @@ _PATIENTS = (
     ),
     (
         "swan",
-        "{was frozen to the ice|had swallowed a fishhook}",
+        "{was tangled in a fishing line|had swallowed a fishhook}",
         "hissed",
         "went for the forester, who knew just what to do",
         "soaked bread",
@@ -181,6 +181,7 @@ def tell(t: Teller, wild: bool) -> None:
         thanks=thanks,
         day=t.pick(DAYS),
     )
+    t.slots["place"] = t.pick(WILD_PLACES[:-2] if wild else ("the park", "the beach", *WILD_PLACES))
     introduce(
         t, wild, ("kind", "gentle", "curious", "helpful", "careful", "shy", "brave", "cheerful")
     )

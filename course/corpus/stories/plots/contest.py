@@ -47,7 +47,7 @@ def tell(t: Teller, wild: bool) -> None:
         "{at last|finally}, it was time. <hero>'s heart was {pounding|beating fast} when the {whistle blew|signal came}.",
     )
     t.say(
-        "<friend> {was ahead at once|took the lead} and {looked back to laugh|waved to everybody}. but then <fhe> <mishap>!",
+        "<friend> {was ahead at once|took the lead} and {looked back to laugh|grinned over <fhis> shoulder}. but then <fhe> <mishap>!",
         "at first, <friend> was {far ahead|the best of all}. then {it happened|something went wrong}: <fhe> <mishap>!",
     )
     t.paragraph()

@@ -164,7 +164,7 @@ def tell(t: Teller, wild: bool) -> None:
         '"{being brave does not mean that you are not afraid|everyone is afraid of something}," said <elder_is>. "<advice>."',
     )
     t.say(
-        "<hero> {took a deep breath|clenched <his> fists|closed <his> eyes for a moment}. {then <he> took one small step, and another|slowly, very slowly, <he> went forward}. <He> did just that.",
+        "<hero> {took a deep breath|clenched <his> fists|closed <his> eyes for a moment}. {then <he> took one small step, and another|slowly, very slowly, <he> went forward}.",
         "<his> {hands|legs} were still shaking, but <he> {did it anyway|tried}.",
         "<he> {nodded|bit <his> lip} and {did as <he> was told|tried it}, with <his> heart beating {fast|in <his> throat}.",
     )

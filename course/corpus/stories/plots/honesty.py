@@ -28,7 +28,7 @@ def tell(t: Teller, wild: bool) -> None:
     introduce(t, wild, ("lively", "clumsy", "curious", "impatient", "cheerful", "mischievous"))
     t.paragraph()
     t.say(
-        "<day>, <hero> was {playing|alone|dancing about} at <elder>'s house {although <he> had been told to be careful|while the rain drummed on the roof|}.",
+        "<day>, <elder_is> let <him> {help in the house|play in the front room}, while the rain drummed on the roof. \"{be careful|do not run}\", <ehe> said.",
         "<day>, <elder_is> went out {to the market|for a little while} and said, \"{please do not run in here|be careful with the <thing>|I will be back soon}.\" <hero> {promised|nodded}.",
     )  # fmt: skip
     t.say("<accident>.")
@@ -68,6 +68,6 @@ def tell(t: Teller, wild: bool) -> None:
     t.maybe(0.4, "it was not {perfect|as good as new}, but {they both liked it better than before|every crack told a story}.")  # fmt: skip
     t.say(
         "<hero> felt {as light as a bird|as if a stone had rolled off <his> heart}. {telling the truth had been hard, but hiding it had been harder|a mistake is not so bad when you own up to it}.",
-        "{since that day|after that}, <hero> {told the truth right away, even when it was hard|never hid a mistake again}.",
+        "{after that day|after that}, <hero> {told the truth right away, even when it was hard|never hid a mistake again}.",
         "and <hero> {understood|knew now} that {a lie grows, but the truth sets things right|everybody makes mistakes, and honest words are the best glue}.",
     )

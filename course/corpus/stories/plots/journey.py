@@ -134,7 +134,7 @@ def tell(t: Teller, wild: bool) -> None:
         t.say(f'"{{please|oh}}, <request>{mark}"' if mark == "?" else '"<request>."')
         t.say(
             "<hero> was in a hurry, but <he> <deed>.",
-            '"{gladly|of course}," said <hero>, and <he> <deed>.',
+            '"{let me help you|wait a moment}," said <hero>, and <he> <deed>.',
             "<he> did not think twice. <he> <deed>.",
         )
     t.paragraph()

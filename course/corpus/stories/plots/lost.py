@@ -105,7 +105,7 @@ def tell(t: Teller, wild: bool) -> None:
     )
     t.say(
         "and there, <where>, {lay|was} the <thing>! <how>.",
-        'suddenly, <helper> {pointed|shouted}. "look!" {there it was|the <thing> was right there}, <where>. <how>.',
+        "suddenly, <helper> {pointed with a shout|gave a shout}. the <thing> was right there, <where>! <how>.",
         "<where>, something {gleamed|caught the light|looked familiar}. it was the <thing>! <how>.",
     )
     t.say(*HAPPY)

@@ -45,11 +45,11 @@ def tell(t: Teller, wild: bool) -> None:
     t.say(
         "<day>, <hero> had an idea. <he> would make a <thing> for <occasion>!",
         '<day>, <hero> said, "I am going to make a <thing> for <occasion>, {all by myself|and it will be the best one ever}."',
-        "<occasion> was {coming soon|only a few days away}, and <hero> {wanted|decided} to make a <thing>.",
+        "there was {something that <hero> wanted very much|one thing that <hero> had been thinking about for days}: to make a <thing> for <occasion>.",
     )
     first, second, third = steps
     t.say(f"first, {first}. then {second}. {{after that|finally|last of all}}, {third}.")
-    t.maybe(0.4, "<he> {hummed while <he> worked|worked until <his> hands ached|forgot the time}.")
+    t.maybe(0.4, "<he> {hummed while <he> worked|worked until <he> was tired|forgot the time}.")
     t.say("but {oh dear|then|suddenly|when <he> was nearly done}, <mishap>!" if t.chance(0.5) else "then something went wrong: <mishap>.")  # fmt: skip
     t.say(*(SAD + ANGRY))
     t.maybe(
@@ -73,5 +73,5 @@ def tell(t: Teller, wild: bool) -> None:
     t.say(
         "everybody {clapped|admired it|said that they had never seen a better one}. \"{shall I tell you the secret|do you know the secret}?\" said <hero>. \"{you may fail, but you must not stop|a mistake is only the middle of the story}.\"",
         "<hero> had learned that {a mistake is only a step on the way|good things take time|help is nothing to be ashamed of}.",
-        "{and|from then on}, whenever something went wrong, <hero> {smiled and said, \"let us try again\"|remembered the <thing> and did not give up}.",
+        "from then on, whenever something went wrong, <hero> {smiled and said, \"let us try again\"|remembered the <thing> and did not give up}.",
     )  # fmt: skip

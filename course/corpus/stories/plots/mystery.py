@@ -4,7 +4,6 @@
 from course.corpus.stories.feelings import (
     AFRAID,
     EVENING,
-    HAPPY,
 )
 from course.corpus.stories.people import introduce
 from course.corpus.stories.telling import Teller
@@ -109,6 +108,7 @@ _WILD_MYSTERIES = (
 def tell(t: Teller, wild: bool) -> None:
     """Tell it."""
     event, clue, guess, truth = t.pick(_WILD_MYSTERIES if wild else _MYSTERIES)
+    hiding = "bush" if wild else "{barrel|curtain|cupboard|door}"
     t.know(event=event, clue=clue, guess=guess, truth=truth)
     introduce(
         t, wild, ("curious", "clever", "brave", "stubborn", "timid", "dreamy", "lively"), hobby=0.2
@@ -129,10 +129,10 @@ def tell(t: Teller, wild: bool) -> None:
     )
     t.say("{soon|after a while} <he> found {the first clue|a clue}: <clue>.", "and really, <clue>.")
     t.say(
-        '"{now it is clear|now I understand}," <he> {thought|said}. "<guess>!"'
+        '"{now it is clear|now I understand}," <he> thought. <guess>!'
         if "<friend>" not in guess
         else "<he> {frowned|thought hard}. was it possible that <friend> was the thief?",
-        '"{maybe|I bet that} <guess>," {some said|said the others}. <hero> was not so sure.',
+        "{some said|the others were sure} that <guess>, but <hero> {had <his> doubts|was not so sure}.",
     )
     if "<friend>" in guess:
         t.say(
@@ -140,9 +140,7 @@ def tell(t: Teller, wild: bool) -> None:
         )
     t.paragraph()
     t.say(
-        "{that night|the next evening}, <hero> {hid behind a {barrel|curtain|bush}|crept out of bed|stayed awake} and {waited|kept watch}. {the minutes crawled|the moon rose|an owl hooted}.".replace(
-            "{barrel|curtain|bush}", "bush"
-        ),
+        f"{{that night|the next evening}}, <hero> {{hid behind a {hiding}|crept out of bed|stayed awake}} and {{waited|kept watch}}. {{the minutes crawled|the moon rose|an owl hooted}}.",
         "there was only one way to find out. <hero> {decided to keep watch|kept watch}, and <elder_is> {stayed up with <him>|sat beside <him>}.",
     )
     t.say(
@@ -156,7 +154,9 @@ def tell(t: Teller, wild: bool) -> None:
         else "<he> tiptoed closer and looked. and what did <he> see? <truth>!",
         "{slowly|carefully}, <he> went to look, and at last <he> understood: <truth>!",
     )
-    t.say(*HAPPY)
+    t.say(
+        "<hero> {laughed with relief|shook <his> head and smiled|had to laugh|clapped <his> hands}."
+    )
     t.paragraph()
     if "<friend> must" in guess:
         t.say(

@@ -106,12 +106,7 @@ def tell(t: Teller, wild: bool) -> None:
     )
     t.paragraph()
     t.say(
-        '{so|the next day}, <he> {walked over|went up to <friend>}. "{hello|hi}," <he> said. "{would you like to play <game>|do you want to sit with us|I have {two apples|some <food>}. would you like one}?"'.replace(
-            "<game>", "<game>" if not wild else "tag"
-        ).replace(
-            "I have {two apples|some <food>}. would you like one",
-            "would you like to share my <food>",
-        ),
+        '{so|the next day}, <he> {walked over|went up to <friend>}. "{hello|hi}," <he> said. "{would you like to play with me|do you want to sit with us|would you like to share my <food>}?" <friend> {nodded|smiled} shyly.',
         "<he> {took a deep breath|gathered <his> courage}, sat down next to <friend> and {held out some <food>|offered half of <his> lunch}. for a while {neither of them said anything|they just ate}. then <friend> smiled.",
     )
     t.say(

@@ -120,7 +120,7 @@ def tell(t: Teller, wild: bool) -> None:
     )
     t.say("{so|and so}, they <instead>.", "before long, they <instead>.")
     t.maybe(0.6, *HAPPY)
-    t.say("{in the end|and really}, <outcome>.", "<outcome>.")
+    t.say("<outcome>.")
     t.maybe(0.5, *(TOGETHER_WILD if wild else TOGETHER))
     t.paragraph()
     t.say(
