@@ -4,14 +4,17 @@ The module of a command is imported only when that command is called, so `course
 immediate and this package depends on no assignment.
 """
 
+import functools
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from course.errors import UserError
+
+Options = TypeVar("Options")
 
 
 class Command(NamedTuple):
@@ -74,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted; {stop}" if str(stop) else "interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader (`| head`) has gone; that is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,13 +111,31 @@ def _overview(group: str) -> str:
 
 
 def _run_command(name: str, arguments: list[str]) -> None:
+    module = importlib.import_module(COMMANDS[name].module)
+    parse = getattr(module, "parse", None)
+    if parse is None:
+        parse = functools.partial(parse_options, module.Options, module.__doc__)
+    module.run(parse(arguments, f"course {name}"))
+
+
+def parse_options(
+    kind: type[Options],
+    description: str | None,
+    arguments: list[str],
+    prog: str,
+    default: Options | None = None,
+) -> Options:
+    """Read a dataclass of options from the command line, over `default` if there is one."""
     import tyro
 
-    module = importlib.import_module(COMMANDS[name].module)
-    options = tyro.cli(
-        module.Options, args=arguments, prog=f"course {name}", description=module.__doc__
+    return tyro.cli(
+        kind,
+        args=arguments,
+        prog=prog,
+        description=description,
+        default=tyro.MISSING_NONPROP if default is None else default,
+        config=(tyro.conf.FlagCreatePairsOff,),  # --resume, but no --no-resume
     )
-    module.run(options)
 
 
 if __name__ == "__main__":

@@ -72,12 +72,32 @@ def evaluation_batches(
 ) -> Iterator[tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]]:
     """Yield inputs, targets and which targets count: each token but the first counts exactly once.
 
-    Windows start every `stride` tokens (default `context_length`: no overlap). A smaller stride
-    gives every counted token at least context_length - stride tokens before it, for
-    context_length / stride times the work. All batches have the same shape (one compiled graph):
-    windows are moved or repeated to fill the last one, and the mask leaves out what has counted.
+    Windows start every `stride` tokens (by default `context_length`: no overlap). A smaller stride
+    gives every counted token at least context_length - stride tokens to look back on, for
+    context_length / stride times the work. All batches have the same shape, so that a compiled
+    graph serves for all: the last window is moved back to fit, the last batch filled with repeats,
+    and the mask leaves out what has counted before.
     """
-    raise NotImplementedError
+    stride = context_length if stride is None else stride
+    if not 0 < stride <= context_length:
+        raise UserError(f"stride is {stride}; it must be from 1 to {context_length}")
+    last = len(tokens) - 1 - context_length  # where the last window starts
+    if last < 0:
+        raise UserError(
+            f"context_length {context_length} is longer than the held-out text of "
+            f"{len(tokens)} tokens"
+        )
+    starts = np.append(np.arange(0, last, stride), last)
+    # A window counts the targets behind those of the window before it.
+    counted_from = np.append(0, starts[:-1] + context_length - starts[1:])
+    position = torch.arange(context_length)
+    for first in range(0, len(starts), batch_size):
+        rows = np.arange(first, min(first + batch_size, len(starts)))
+        filled = np.append(rows, np.repeat(rows[-1:], batch_size - len(rows)))
+        counts = position >= torch.from_numpy(counted_from[filled]).unsqueeze(1)
+        counts[len(rows) :] = False
+        inputs, targets = _to_device(_windows(tokens, starts[filled], context_length), device)
+        yield inputs, targets, counts.to(device, non_blocking=True)
 
 
 def _windows(

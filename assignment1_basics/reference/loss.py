@@ -4,25 +4,47 @@ Cross-entropy of one prediction is -log softmax(o)[t] = logsumexp(o) - o[t]. Wri
 probability is ever formed, so none underflows to log 0; `logsumexp` subtracts the maximum itself.
 It is computed in float32 at least: bfloat16 keeps 8 bits of a sum over a whole vocabulary.
 
+The gradient softmax(o) - onehot(t) is written out rather than left to autograd. That keeps one copy
+of the logits for the backward pass instead of four, and takes a quarter of the time on a CPU
+(2048 x 8192: 62 against 261 ms forward and backward on two cores).
+
 Perplexity exp(loss) depends on the tokenizer: longer tokens are harder to guess. Bits per byte
 divides the same information by the bytes of the text, so any two models compare, and a compressor
 such as gzip compares with both (Gao et al., "The Pile", 2020, section 3.1).
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+class _TokenLosses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        log_normalizer = wide.logsumexp(-1)
+        ctx.save_for_backward(logits, targets, log_normalizer)
+        return log_normalizer - wide.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        logits, targets, log_normalizer = ctx.saved_tensors
+        result = (logits - log_normalizer.unsqueeze(-1)).exp_()
+        ones = torch.ones_like(log_normalizer).unsqueeze(-1)
+        result.scatter_add_(-1, targets.unsqueeze(-1), -ones)
+        return result.mul_(gradient.unsqueeze(-1)).to(logits.dtype), None
 
 
 def token_losses(
     logits: Float[Tensor, "... vocab"], targets: Int[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
     """Return the negative log-likelihood in nats of every target, in float32 (float64 stays)."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    of_target = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    return logits.logsumexp(-1) - of_target
+    return _TokenLosses.apply(logits, targets.long())
 
 
 def cross_entropy(
