@@ -81,7 +81,7 @@ def _cache_folder() -> str | None:
         folders.insert(0, Path(chosen, name))
     for folder in folders:
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(parents=True, exist_ok=True)
             if folder.stat().st_uid in (os.getuid(), here.stat().st_uid):
                 tempfile.TemporaryFile(dir=folder).close()
                 return str(folder)

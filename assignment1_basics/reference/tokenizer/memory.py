@@ -109,3 +109,22 @@ letters_at = cast(Callable[[int], int], _letters_at)
 Sixteen comparisons at once: a loop over bytes would mispredict its exit once per word. All 16 bytes
 must be readable.
 """
+
+
+@intrinsic
+def _prefetch(typing_context: Any, address: Any) -> Any:
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, number = _BYTE.as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        to_read, keep_near, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        address = builder.inttoptr(arguments[0], pointer)
+        builder.call(function, [address, to_read, keep_near, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+prefetch = cast(Callable[[int], None], _prefetch)
+"""prefetch(address): ask for a cache line that will be read soon; does not wait for it."""

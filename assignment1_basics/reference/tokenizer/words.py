@@ -1,0 +1,228 @@
+"""A text file into its distinct pre-tokens and how often each occurs: all that BPE training needs.
+
+The file is mapped into memory and cut into chunks that threads take one after the other. Each
+thread counts into a `WordTable` of its own; the tables are added up at the end. The kernel runs
+without the GIL. Memory holds the distinct words of each thread and the chunks being read, however
+long the file or its lines are: pages that have been counted are given back.
+
+A chunk may end only where neither a pre-token nor a special token is cut in two. Ends of documents
+are such places, but a file may have few of them or none. So a chunk ends before any ASCII white
+space that follows another character, unless a special token reaches across: in no alternative of
+the pattern does white space follow anything else, so that a pre-token ends there whatever else the
+text holds.
+
+A file that is not UTF-8 is refused, with the place of its first wrong byte.
+"""
+
+import mmap
+import os
+import queue
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from assignment1_basics.reference.tokenizer.compiled import kernel
+from assignment1_basics.reference.tokenizer.memory import address_of, int64_at, set_int64
+from assignment1_basics.reference.tokenizer.scanner import next_word_end
+from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
+from assignment1_basics.reference.tokenizer.unicode_tables import BYTES, SPACE, character_classes
+from assignment1_basics.reference.tokenizer.word_table import FULL, WordTable, add
+from course.errors import UserError
+from course.files import existing_file
+
+CHUNK = 4 << 20  # bytes; a thousand times what handing out a chunk costs
+MOST_THREADS = 8  # by default: they count 2 GB/s, and each has a table of its own
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is in all."""
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """Distinct words, most frequent first.
+
+    Word i is `data[starts[i] : starts[i + 1]]` and occurs `counts[i]` times.
+    """
+
+    data: np.ndarray  # uint8
+    starts: np.ndarray  # int64, one more than there are words
+    counts: np.ndarray  # int64
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def to_dict(self) -> dict[bytes, int]:
+        """Return the counts by word."""
+        data, starts, counts = self.data.tobytes(), self.starts.tolist(), self.counts.tolist()
+        return {data[starts[i] : starts[i + 1]]: counts[i] for i in range(len(counts))}
+
+
+def count_words(
+    path: Path | str | os.PathLike[str],
+    special_tokens: Iterable[str] = (),
+    n_threads: int | None = None,
+    progress: Progress | None = None,
+    chunk_size: int = CHUNK,
+) -> WordCounts:
+    """Count the pre-tokens of a UTF-8 file.
+
+    Args:
+        path: the file.
+        special_tokens: strings at which the text is cut; they are not counted. Where several match
+            the leftmost one counts, of those the longest.
+        n_threads: None for the number of cores this process may use, at most 8.
+        progress: told how many bytes are counted.
+        chunk_size: bytes of text per task.
+
+    Raises:
+        UserError: the file does not exist, is empty, or is not UTF-8.
+    """
+    path = existing_file(os.fspath(path), "corpus")
+    if path.stat().st_size == 0:
+        raise UserError(f"corpus {str(path)!r} is empty; there is nothing to train on")
+    with open(path, "rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    n_threads = n_threads or min(MOST_THREADS, available_cores())
+    special = SpecialTokens(dict.fromkeys(special_tokens, 0))
+    tables = [WordTable() for _ in range(n_threads)]
+    free_tables: queue.SimpleQueue[WordTable] = queue.SimpleQueue()
+    for table in tables:
+        free_tables.put(table)
+
+    def count_chunk(chunk: tuple[int, int]) -> int:
+        table = free_tables.get()
+        try:
+            _count_chunk(data, *chunk, special, table)
+        finally:
+            free_tables.put(table)
+        return chunk[1]
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            # Results come in the order of the file: the first error is that of the first chunk.
+            for done in pool.map(count_chunk, _chunks(data, special, chunk_size)):
+                if progress:
+                    progress("counting", done, len(data))
+        except _NotUtf8Error as error:
+            raise UserError(
+                f"corpus {str(path)!r} is not UTF-8: byte {data[error.position]:#04x} at offset "
+                f"{error.position} is no character; convert it, for example with iconv"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    total, *others = sorted(tables, key=len, reverse=True)
+    for table in others:
+        total.update(table)
+    return WordCounts(*total.words())
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _NotUtf8Error(Exception):
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+
+def _chunks(data: mmap.mmap, special: SpecialTokens, size: int) -> Iterator[tuple[int, int]]:
+    """Yield [start, end) of chunks of at least `size` bytes that cover the file."""
+    start = 0
+    while start < len(data):
+        end = _next_cut(data, start + size, special)
+        yield start, end
+        start = end
+
+
+def _next_cut(data: mmap.mmap, position: int, special: SpecialTokens) -> int:
+    """Return the first place from `position` on where the text may be cut, or its end."""
+    if position >= len(data):
+        return len(data)
+    for match in _WHITE_SPACE_AFTER_OTHER.finditer(data, position):
+        cut = match.end() - 1
+        if not _ends_in_white_space(data[match.start() - 3 : cut]) and not special.straddles(
+            data, cut
+        ):
+            return cut
+    return len(data)
+
+
+_WHITE_SPACE_AFTER_OTHER = re.compile(rb"[^\t-\r ][\t-\r ]")
+
+
+def _ends_in_white_space(data: bytes) -> bool:
+    """Tell whether the last character is white space, also beyond ASCII (a no-break space)."""
+    character = data.decode(errors="replace")[-1]
+    return bool(character_classes()[BYTES + ord(character)] == SPACE)
+
+
+def _count_chunk(
+    data: mmap.mmap, start: int, end: int, special: SpecialTokens, table: WordTable
+) -> None:
+    """Add the words of `data[start:end]` to the table and give the chunk's pages back."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    parts = _parts(memoryview(data)[start:end], special) + start
+    state = np.array([0, parts[0, 0]])
+    arguments = (
+        *(address_of(text), len(text), address_of(parts), len(parts)),
+        *(address_of(character_classes()), table.header, address_of(state)),
+    )
+    while (status := _count(*arguments)) == FULL:
+        table.grow()
+    if status == NOT_UTF8:
+        raise _NotUtf8Error(int(state[1]))
+    if hasattr(mmap, "MADV_DONTNEED"):
+        aligned = start - start % mmap.PAGESIZE
+        data.madvise(mmap.MADV_DONTNEED, aligned, end - aligned)
+
+
+def _parts(chunk: memoryview, special: SpecialTokens) -> np.ndarray:
+    """Return int64[parts, 2]: where the text between special tokens starts and ends."""
+    matches = special.find(chunk)
+    parts = np.empty((len(matches) + 1, 2), dtype=np.int64)
+    parts[0, 0], parts[-1, 1] = 0, len(chunk)
+    parts[:-1, 1] = [match.start for match in matches]
+    parts[1:, 0] = [match.end for match in matches]
+    return parts
+
+
+NOT_UTF8 = -2
+
+
+@kernel
+def _count(
+    text: int, length: int, parts: int, n_parts: int, classes: int, table: int, state: int
+) -> int:
+    """Count the words of the parts from `state` (part, position) on; leave there where it stopped.
+
+    Returns 0 when all is counted, FULL when the table must grow first, or NOT_UTF8.
+    """
+    part, position = int64_at(state), int64_at(state + 8)
+    status = 0
+    while part < n_parts and status == 0:
+        end = int64_at(parts + 16 * part + 8)
+        while position < end:
+            stop = next_word_end(text, position, end, classes)
+            if stop < 0:
+                position = ~stop
+                status = NOT_UTF8
+                break
+            if add(table, text + position, stop - position, length - position, 1) == FULL:
+                status = FULL
+                break
+            position = stop
+        if status == 0:
+            part += 1
+            if part < n_parts:
+                position = int64_at(parts + 16 * part)
+    set_int64(state, part)
+    set_int64(state + 8, position)
+    return status
