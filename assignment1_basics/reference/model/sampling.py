@@ -24,8 +24,11 @@ class Sampling:
     temperature: float = 1.0
     """0 takes the most likely token"""
     top_k: int | None = None
+    """keep so many of the most probable tokens"""
     top_p: float | None = None
+    """keep the fewest most probable tokens that together have this probability"""
     min_p: float | None = None
+    """keep the tokens with at least this share of the largest probability"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
