@@ -1,20 +1,16 @@
 """A hash table from words to counts that is as fast as memory allows for the words of real text.
 
-Nearly all pre-tokens are short, so a word of up to 15 bytes is its own key: two 64-bit integers
-that hold its bytes and its length. Looking it up compares two integers and follows no pointer. A
-longer word is represented by its 64-bit hash and by where its bytes lie in a second array.
+A word of up to 15 bytes, as nearly all pre-tokens are, is its own key (see `word_key`). A longer
+one is represented by its 64-bit hash and by where its bytes lie in a second array. Open addressing
+with linear probing, at most 3/4 full, slots of 24 bytes:
 
-Open addressing with linear probing, slots of 24 bytes, at most 3/4 full:
-
-    key_low    bytes 0 to 7 of the word             | a long word's hash
-    key_high   bytes 8 to 14, length in the top byte | 255 in the top byte, offset in `texts`
+    key_low    bytes 0 to 7 of the word                | a long word's hash
+    key_high   bytes 8 to 14, length in the top byte   | 255 in the top byte, offset in `texts`
     count      0 in a free slot
 
 Compiled code never allocates: it works on addresses that it finds in a small header, and returns to
 Python when something is full, which makes it larger and calls again.
 """
-
-from typing import Any
 
 import numpy as np
 
@@ -28,9 +24,15 @@ from assignment1_basics.reference.tokenizer.memory import (
     set_uint64,
     uint64_at,
 )
+from assignment1_basics.reference.tokenizer.word_key import (
+    SHORT,
+    hash_long,
+    mix_key,
+    same_bytes,
+    short_key,
+)
 
 SLOT = 24  # bytes
-SHORT = 15  # the longest word that is its own key, in bytes
 LONG = 255  # in the top byte of key_high: not a length but the sign of a long word
 
 # Fields of the header, an int64 array: their offsets in bytes.
@@ -116,7 +118,7 @@ def add(table: int, word: int, length: int, readable: int, count: int) -> int:
     """
     if length > SHORT:
         return _add_long(table, word, length, count)
-    low, high = _short_key(word, length, readable)
+    low, high = short_key(word, length, readable)
     return _add_short(table, low, high, count)
 
 
@@ -135,30 +137,9 @@ def _add_short(table: int, low: np.uint64, high: np.uint64, count: int) -> int:
 
 
 @helper
-def _short_key(word: int, length: int, readable: int) -> tuple[np.uint64, np.uint64]:
-    """Return a short word's bytes, zeros behind them, and in the top byte its length."""
-    low, high = np.uint64(0), np.uint64(0)
-    if readable >= 16:
-        low, high = uint64_at(word), uint64_at(word + 8)
-        if length < 8:
-            low &= (np.uint64(1) << np.uint64(8 * length)) - np.uint64(1)
-            high = np.uint64(0)
-        else:
-            high &= (np.uint64(1) << np.uint64(8 * (length - 8))) - np.uint64(1)
-    else:  # the last bytes of a mapping: byte by byte
-        for i in range(length):
-            if i < 8:
-                low |= np.uint64(byte_at(word + i)) << np.uint64(8 * i)
-            else:
-                high |= np.uint64(byte_at(word + i)) << np.uint64(8 * (i - 8))
-    return low, high | np.uint64(length) << np.uint64(56)
-
-
-@helper
-def _first_index(low: np.uint64, high: np.uint64, capacity: int) -> Any:
-    """Mix both halves of a key into the index of the slot to look at first."""
-    mixed = (low * np.uint64(0x9E3779B97F4A7C15) + high) * np.uint64(0xD6E8FEB86659FD93)
-    return np.int64((mixed ^ mixed >> np.uint64(32)) & np.uint64(capacity - 1))
+def _first_index(low: np.uint64, high: np.uint64, capacity: int) -> int:
+    """Return the index of the slot to look at first."""
+    return mix_key(low, high) & (capacity - 1)
 
 
 @helper
@@ -180,7 +161,7 @@ def _needs_slots(table: int) -> bool:
 
 @cold_helper
 def _add_long(table: int, word: int, length: int, count: int) -> int:
-    low, high = _hash(word, length), np.uint64(LONG) << np.uint64(56)
+    low, high = hash_long(word, length), np.uint64(LONG) << np.uint64(56)
     slots, capacity = int64_at(table + _SLOTS), int64_at(table + _CAPACITY)
     texts = int64_at(table + _TEXTS)
     index = _first_index(low, high, capacity)
@@ -190,7 +171,7 @@ def _add_long(table: int, word: int, length: int, count: int) -> int:
             break
         if uint64_at(slot) == low and byte_at(slot + 15) == LONG:
             text = texts + _offset(slot)
-            if int64_at(text) == length and _equal(text + 8, word, length):
+            if int64_at(text) == length and same_bytes(text + 8, word, length):
                 set_int64(slot + 16, int64_at(slot + 16) + count)
                 return 0
         index = (index + 1) & (capacity - 1)
@@ -205,24 +186,6 @@ def _add_long(table: int, word: int, length: int, count: int) -> int:
         set_byte(texts + used + 8 + i, byte_at(word + i))
     set_int64(table + _TEXTS_USED, used + 8 + length)
     return 0
-
-
-@helper
-def _hash(word: int, length: int) -> np.uint64:
-    """Hash a word of at least 8 bytes; the last eight may overlap those before them."""
-    mixed = np.uint64(length)
-    for i in range(0, length - 8, 8):
-        mixed = (mixed ^ uint64_at(word + i)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    return (mixed ^ uint64_at(word + length - 8)) * np.uint64(0xD6E8FEB86659FD93)
-
-
-@helper
-def _equal(text: int, other: int, length: int) -> bool:
-    for i in range(length):  # noqa: SIM110
-        if byte_at(text + i) != byte_at(other + i):
-            return False
-    return True
 
 
 @helper
