@@ -9,23 +9,14 @@ does not count.
 from collections.abc import Iterator
 
 import torch
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from course.grading import check
 
-# The first failure is reported as it is: shrinking would cost time and make every mistake look
-# alike (in one dimension they often are). Derandomized, so that a mistake can be recognised.
-few_examples = settings(
-    max_examples=6,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    report_multiple_bugs=False,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+# Beside those that a test names itself; the other settings are those of `tests/conftest.py`.
+few_examples = settings(max_examples=6)
 
 seeds = st.integers(0, 2**20)
 sizes = st.integers(1, 4)

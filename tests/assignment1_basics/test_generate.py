@@ -50,45 +50,46 @@ def test_generate_stops(adapters, temperature):
             )
         # Tokens of the prompt do not stop. There are several stop tokens, and 99 is never drawn.
         first = next(n for n, token in enumerate(eight) if token not in prompt and n > 0)
-        stops = {eight[first], eight[-1], prompt[0], 99} - set(eight[:first])
-        new = adapters.run_generate(follower, list(prompt), 8, temperature, stops, seeded(0))
-        check.equal(
-            [int(token) for token in new],
-            eight[: first + 1],
-            what=f"generate: wrong tokens after {prompt} with stop tokens {sorted(stops)}",
-            hint="stop after the first stop token that is drawn; it is the last id of the result",
-        )
-
-
-# 1500 draws: a frequency strays five standard deviations once in two million runs.
-@pytest.mark.problem(PROBLEM, points=0.5, needs=NEEDS)
-def test_generate_draws_from_the_distribution(adapters):
-    logits, draws = normal(VOCAB, seed=5), 1500
-    for temperature in (0.5, 2.0):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1)
-            before = torch.random.get_rng_state()
-            new, again, other = (
-                adapters.run_generate(
-                    lambda ids: logits.clone(), [0], count, temperature, set(), seeded(seed)
-                )
-                for count, seed in ((draws, 2), (40, 2), (40, 3))
+        several = {eight[first], eight[-1], prompt[0], 99} - set(eight[:first])
+        for stops in ({eight[first]}, several):
+            new = adapters.run_generate(follower, list(prompt), 8, temperature, stops, seeded(0))
+            check.equal(
+                [int(token) for token in new],
+                eight[: first + 1],
+                what=f"generate: wrong tokens after {prompt} with stop tokens {sorted(stops)}",
+                hint="stop after the first stop token that is drawn; it is the last id returned",
             )
-            after = torch.random.get_rng_state()
-        hint = "torch.multinomial(probabilities, 1, generator=generator)"
-        check.true(
-            bool(torch.equal(before, after)),
-            "generate: the global random state was used",
-            hint=f"draw from `generator` only: {hint}",
+
+
+# 1000 draws: a frequency strays five standard deviations once in two million runs.
+@pytest.mark.problem(PROBLEM, points=0.5, needs=NEEDS)
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_generate_draws_from_the_distribution(adapters, temperature):
+    logits, draws = normal(VOCAB, seed=5), 1000
+
+    def generate(count: int, seed: int) -> list[int]:
+        new = adapters.run_generate(
+            lambda ids: logits.clone(), [0], count, temperature, set(), seeded(seed)
         )
-        check.true(list(new)[:40] == list(again), "generate: one seed gives two results", hint=hint)
-        check.true(list(new)[:40] != list(other), "generate: two seeds give one result", hint=hint)
-        p = torch.softmax(logits.double() / temperature, -1)
-        check.close(
-            torch.bincount(torch.tensor(list(map(int, new))), minlength=VOCAB) / draws,
-            p,
-            what=f"generate: wrong frequencies of tokens at temperature {temperature}",
-            hint="draw every token from softmax(logits / temperature), with one generator for all",
-            rtol=0,
-            atol=5 * float((p * (1 - p)).max() / draws) ** 0.5,
-        )
+        return [int(token) for token in new]
+
+    before = torch.random.get_rng_state()
+    new = generate(draws, 2)
+    hint = "torch.multinomial(probabilities, 1, generator=generator)"
+    check.true(
+        bool(torch.equal(before, torch.random.get_rng_state())),
+        "generate: the global random state was used",
+        hint=f"draw from `generator` only: {hint}",
+    )
+    p = torch.softmax(logits.double() / temperature, -1)
+    check.close(
+        torch.bincount(torch.tensor(new), minlength=VOCAB) / draws,
+        p,
+        what=f"generate: wrong frequencies of tokens at temperature {temperature}",
+        hint="draw every token from softmax(logits / temperature), with one generator for all",
+        rtol=0,
+        atol=5 * float((p * (1 - p)).max() / draws) ** 0.5,
+    )
+    once, again, other = generate(40, 2), generate(40, 2), generate(40, 3)
+    check.true(once == again, "generate: one seed gives two results", hint=hint)
+    check.true(once != other, "generate: two seeds give one result", hint=hint)

@@ -34,7 +34,7 @@ HINT = "x / sqrt(mean(x^2) + eps) * weights, the mean over the last dimension on
     scale=st.sampled_from([1e-4, 1e-2, 1.0, 1e4]),
     seed=seeds,
 )
-@example(leading=(2, 3), d_model=4, eps=0.3, scale=1.0, seed=0)
+@example(leading=(2, 3), d_model=4, eps=1e-4, scale=0.003, seed=0)
 @example(leading=(2, 3), d_model=3, eps=1e-3, scale=0.01, seed=1)
 def test_rmsnorm(adapters, leading, d_model, eps, scale, seed):
     gain, x = normals((d_model,), (*leading, d_model), seed=seed)

@@ -181,16 +181,8 @@ DISTRIBUTION = [
     ),
     bad_distribution(
         "top_p comes before top_k",
-        "the order is temperature, top_k, top_p, min_p",
+        "top_p counts what top_k left as one: first top_k, then renormalise, then top_p",
         order=("p", "k", "min"),
-    ),
-    wrong(
-        "next_token_distribution",
-        "top_p sums what top_k has not renormalised",
-        "top_p counts what top_k left as one: renormalise in between",
-        run_next_token_distribution=lambda *args, **options: normalised(
-            next_token_distribution(*args, **options, cut_k=unnormalised_top_k)
-        ),
     ),
     bad_distribution(
         "min_p is ignored", "drop tokens below min_p times the largest", cut_min=lambda p, limit: p

@@ -171,7 +171,11 @@ MULTIHEAD = [
 MULTIHEAD_ROPE = [
     bad_multihead_rope("the values are rotated too", "rotate queries and keys only", turned="qkv"),
     bad_multihead_rope("the keys are not rotated", "rotate the keys as well", turned="q"),
-    bad_multihead_rope("nothing is rotated", "apply RoPE to queries and keys", turned=""),
+    bad_multihead_rope(
+        "queries and keys are not rotated along the sequence",
+        "apply RoPE to queries and keys as [... heads seq d_head] (seq before d_head, not heads)",
+        turned="",
+    ),
     bad_multihead_rope(
         "token_positions are ignored",
         "use token_positions where they are given",
@@ -210,13 +214,6 @@ MULTIHEAD_ROPE = [
         "the input is rotated instead of queries and keys",
         "project first, then rotate q and k of each head",
         run_multihead_self_attention_with_rope=rope_before_projection,
-    ),
-    bad_multihead_rope(
-        "heads are taken for positions",
-        "RoPE turns along the sequence: its input is [... heads seq d_head]",
-        rotate=lambda d, theta, n, x, p: rope(
-            d, theta, n, x.transpose(-2, -3), torch.arange(x.shape[-3])
-        ).transpose(-2, -3),
     ),
     bad_multihead_rope(
         "halves are paired instead of neighbours",
