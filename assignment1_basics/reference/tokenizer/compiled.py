@@ -11,6 +11,7 @@ package nor the home folder can be written (a grading container); ours falls bac
 folder, and to no cache at all.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -121,10 +122,10 @@ class _KernelCache(caching.FunctionCache):
         """Return the cached code, or None after saying that compilation comes next."""
         try:
             code = super().load_overload(sig, target_context)
-        except (
-            Exception
-        ):  # a cache torn by a full disk or a kill, or of another numba: make it anew
+        except Exception:  # torn by a full disk or a kill, or of another numba: compile anew
             code = None
+            with contextlib.suppress(OSError):
+                self.flush()
         if code is None:
             _announce()
         return code

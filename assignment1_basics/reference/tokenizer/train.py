@@ -22,6 +22,7 @@ from assignment1_basics.reference.tokenizer.segmentation import (
     Tokens,
     segment,
 )
+from assignment1_basics.reference.tokenizer.special_tokens import assign_ids
 from assignment1_basics.reference.tokenizer.words import Progress, count_words
 from course.errors import UserError
 
@@ -53,11 +54,9 @@ def train_bpe(
 
     Raises:
         UserError: the corpus is missing, empty or not UTF-8; the vocabulary has no room for the
-            bytes and special tokens; a special token is empty.
+            bytes and special tokens; a special token is empty or not valid Unicode.
     """
-    special_tokens = list(dict.fromkeys(special_tokens))
-    if "" in special_tokens:
-        raise UserError("a special token is empty; it would match everywhere")
+    special_tokens = list(assign_ids(special_tokens, {}))  # distinct ones, checked
     n_merges = vocab_size - 256 - len(special_tokens)
     if n_merges < 0:
         raise UserError(
