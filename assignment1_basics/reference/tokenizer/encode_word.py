@@ -109,10 +109,10 @@ def _merged(left: int, right: int, entries: int, shift: int) -> int:
     index = _first_index(key, shift)
     while True:
         entry = int64_at(entries + 8 * index)
+        if entry == 0:  # first, for the key of two zero bytes is 0, too
+            return _NONE
         if entry >> _ID_BITS == key:
             return entry & _ID_MASK
-        if entry == 0:
-            return _NONE
         index = _next_index(index, shift)
 
 
