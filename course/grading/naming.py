@@ -6,6 +6,7 @@ and the right one. That is independent of the tolerance of the check and of the 
 numbers, and a mistake that differs from the truth by 1e-6 is not taken for another such one.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from course.grading.scores import Outcome
 
 Test = TypeVar("Test")
 
-UNEXPLAINED = 0.01
+UNEXPLAINED = 0.01  # of the distance from the truth
+NOISE = 1e-6  # roundings, of the same distance
 _MAX_PIVOTS = 3
 
 
@@ -45,19 +47,24 @@ def recognise(
 
     Where several mistakes fail the same test alike, the other tests decide between them.
     """
-    for pivot in list(_failing(tests, mine))[:_MAX_PIVOTS] if mistakes else ():
-        levels = [(likeness(mine(pivot), theirs(pivot, mistake)), mistake) for mistake in mistakes]
-        best = max(level for level, _ in levels)
-        tied = [mistake for level, mistake in levels if level == best]
-        if best == 0:
+    for pivot in itertools.islice(_failing(tests, mine), _MAX_PIVOTS) if mistakes else ():
+        tied = _nearest(mine(pivot), {m: theirs(pivot, m) for m in mistakes})
+        if not tied:
             continue
         for other in _others_first_failing(tests, mine, pivot):
             if len(tied) == 1:
                 break
-            alike = [m for m in tied if likeness(mine(other), theirs(other, m)) > 0]
-            tied = alike or tied
+            tied = _nearest(mine(other), {m: theirs(other, m) for m in tied}) or tied
         return Recognised(mine(pivot), tuple(tied))
     return None
+
+
+def _nearest(mine: Outcome, theirs: dict[Mistake, Outcome]) -> list[Mistake]:
+    """Return the mistakes that did like `mine`; of those, the ones that are as near as the best."""
+    distances = {mistake: distance(mine, outcome) for mistake, outcome in theirs.items()}
+    near = {mistake: d for mistake, d in distances.items() if d <= UNEXPLAINED}
+    best = min(near.values(), default=0.0)
+    return [mistake for mistake, d in near.items() if d <= 4 * best + NOISE]
 
 
 def _failing(tests: Sequence[Test], mine: Callable[[Test], Outcome]) -> Iterator[Test]:
@@ -73,54 +80,59 @@ def _others_first_failing(
                 yield test
 
 
-def likeness(mine: Outcome, theirs: Outcome) -> int:
-    """Return 2 if two outcomes are the same, 1 if they differ in measured numbers only, else 0."""
+def distance(mine: Outcome, theirs: Outcome) -> float:
+    """Return the share of a failure that another one does not explain: 0 for equal, 1 for unlike.
+
+    Of two passed tests it is 0. Failures that differ only in what they measured (milliseconds, say)
+    are nearly equal.
+    """
     if mine.status != theirs.status:
-        return 0
+        return 1.0
     a, b = mine.failure, theirs.failure
     if a is None or b is None:
-        return 2 if a is b else 0
+        return 0.0 if a is b else 1.0
     if a.kind != b.kind or a.kind not in ("check", "error") or a.site != b.site:
-        return 0
+        return 1.0
     if a.reason != b.reason:
         measured = a.kind == "check" and a.expected is None and b.expected is None
-        return 1 if measured and _without_numbers(a) == _without_numbers(b) else 0
-    return 2 if _same_value(a.observed, b.observed, a.expected) else 0
+        return UNEXPLAINED if measured and _without_numbers(a) == _without_numbers(b) else 1.0
+    return _distance_of_values(a.observed, b.observed, a.expected)
 
 
 def _without_numbers(failure: Failure) -> str:
     return re.sub(r"\d[\d,._e+-]*", "#", failure.reason)
 
 
-def _same_value(mine: Any, theirs: Any, expected: Any) -> bool:
+def _distance_of_values(mine: Any, theirs: Any, expected: Any) -> float:
     import torch
 
-    if isinstance(mine, torch.Tensor) and isinstance(theirs, torch.Tensor):
-        return _same_numbers(mine, theirs, expected)
-    if isinstance(mine, float) and isinstance(theirs, float):
-        return _same_numbers(torch.tensor(mine), torch.tensor(theirs), torch.tensor(expected))
+    values = [mine, theirs, expected]
+    if all(isinstance(value, float) for value in values):
+        values = [torch.tensor(value, dtype=torch.float64) for value in values]
+    if all(isinstance(value, torch.Tensor) for value in values):
+        return _distance_of_numbers(*values)
     try:
-        return bool(mine == theirs)
+        return 0.0 if mine == theirs else 1.0
     except Exception:  # values of the student's own types may compare to anything
-        return False
+        return 1.0
 
 
-def _same_numbers(mine: Any, theirs: Any, expected: Any) -> bool:
+def _distance_of_numbers(mine: Any, theirs: Any, expected: Any) -> float:
+    """Return |mine - theirs| / |mine - expected|, where both are finite."""
     import torch
 
     if mine.shape != theirs.shape:
-        return False
+        return 1.0
     a, b = mine.to(torch.complex128), theirs.to(torch.complex128)
     finite = torch.isfinite(a)
-    if not torch.equal(finite, torch.isfinite(b)):
-        return False
-    same_rest = torch.equal(torch.isnan(a), torch.isnan(b))
-    scale = float(a[finite].abs().max()) if bool(finite.any()) else 0.0
-    allowed = 8 * torch.finfo(torch.float32).eps * scale * a.numel() ** 0.5
-    if isinstance(expected, torch.Tensor) and expected.shape == mine.shape:
+    if not (torch.equal(finite, torch.isfinite(b)) and torch.equal(a.isnan(), b.isnan())):
+        return 1.0
+    apart = float((a - b)[finite].norm())
+    if apart == 0:
+        return 0.0
+    error = 0.0
+    if expected.shape == mine.shape:
         c = expected.to(torch.complex128)
-        both = finite & torch.isfinite(c)
-        error = float((a - c)[both].norm())
-        # An error of a few roundings explains nothing; then the numbers themselves must agree.
-        allowed = UNEXPLAINED * error if error > 0 else allowed
-    return same_rest and float((a - b)[finite].norm()) <= allowed
+        error = float((a - c)[finite & torch.isfinite(c)].norm())
+    # Of the wrong shape, or wrong only in what is not finite: the numbers themselves must agree.
+    return apart / (error or 1e-3 * float(a[finite].norm()))

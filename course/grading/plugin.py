@@ -23,7 +23,7 @@ from course.grading.implementation import Adapters, BrokenAdaptersError
 from course.grading.report import write_explanations, write_table
 from course.grading.rules import load_rules
 from course.grading.selection import select
-from course.grading.session import GRADING, REPLAY_LIMIT, TIME_LIMIT, Grading, run_silently
+from course.grading.session import GRADING, TIME_LIMIT, Grading, run_silently
 from course.grading.shapes import check_shapes
 from course.grading.timelimit import time_limit
 
@@ -54,15 +54,17 @@ def pytest_configure(config: pytest.Config) -> None:
         _be_quiet(config)
     else:
         check_shapes(root)
+    config.pluginmanager.register(BriefReports(config.stash[GRADING]))
 
 
 def _be_quiet(config: pytest.Config) -> None:
     """No traces and no file names, unless they were asked for: the blocks say what is wrong."""
     option = config.option
-    asked = option.verbose >= 2 or option.fulltrace or option.tbstyle != "auto"
+    asked = option.verbose >= 2 or option.fulltrace or option.tbstyle != "auto" or option.usepdb
     if not asked:
         option.tbstyle = "no"
         option.reportchars = ""
+        config.stash[GRADING].traces = False
     if option.verbose == 0:
         option.verbose = -1
 
@@ -174,7 +176,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     seconds = 0.0
     if about is not None and not item.config.option.usepdb:
         seconds = grading.seconds if about.seconds is None or not grading.seconds else about.seconds
-        seconds = REPLAY_LIMIT if grading.replayed else seconds
+        seconds = grading.replay_seconds if grading.replayed else seconds
     with time_limit(seconds):
         return (yield)
 
@@ -191,6 +193,37 @@ def pytest_runtest_makereport(
     if outcome and report.failed and outcome.graded.assignment in grading.students:
         report.user_properties.append(("status", outcome.status))
     return report
+
+
+class BriefReports:
+    """Makes reports without a trace where nobody reads it: pytest takes 0.1 s for each."""
+
+    def __init__(self, grading: Grading) -> None:
+        self._grading = grading
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo
+    ) -> pytest.TestReport | None:
+        """Make the report of a failure whose trace is not shown, leave others to pytest."""
+        unread = self._grading.replayed is not None or not self._grading.traces
+        if call.excinfo is None or not unread or call.excinfo.errisinstance(pytest.skip.Exception):
+            return None
+        assert call.when != "collect"
+        return pytest.TestReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords={},
+            outcome="failed",
+            longrepr=call.excinfo.exconly(),
+            when=call.when,
+            sections=[
+                (f"Captured {key} {when}", text) for when, key, text in item._report_sections
+            ],
+            duration=call.duration,
+            start=call.start,
+            stop=call.stop,
+        )
 
 
 def pytest_report_teststatus(

@@ -16,7 +16,7 @@ from course.grading.naming import recognise
 from course.grading.scores import Outcome, ProblemScore, Status, score
 
 TIME_LIMIT = 60.0  # seconds of a student's test
-REPLAY_LIMIT = 5.0  # seconds of a mistake in one test
+REPLAY_LIMIT = 5.0  # seconds of a mistake in one test of a student's failed problem
 NAMING_LIMIT = 8.0  # seconds to find the mistake of one problem
 
 
@@ -36,6 +36,8 @@ class Grading:
     partial: set[str] = field(default_factory=set)  # assignments of which a part was selected
     scores: dict[str, list[ProblemScore]] = field(default_factory=dict)
     replayed: Adapters | None = None  # stands in for the implementation under test
+    replay_seconds: float = REPLAY_LIMIT
+    traces: bool = True  # pytest's own, of failed tests
     started: float = field(default_factory=time.monotonic)
     _implementations: dict[str, Implementation] = field(default_factory=dict)
 

@@ -31,6 +31,8 @@ def as_array(value: Any) -> Any:
     """Return a tensor's or an array's numbers as a NumPy array, or None for anything else."""
     torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
     if torch is not None and isinstance(value, torch.Tensor):
+        if value.layout != torch.strided or value.device.type == "meta":
+            return None
         value = value.detach().cpu()
         if value.dtype in (torch.bfloat16, torch.float16):
             value = value.float()
@@ -51,6 +53,8 @@ def _show_object(value: Any) -> str:
         return repr(value)
     if isinstance(value, float):
         return f"{value:.10g}"
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
     if isinstance(value, list | tuple) and any(as_array(item) is not None for item in value):
         opening, closing = "[]" if isinstance(value, list) else "()"
         items = [brief(item) for item in value[:6]] + ["..."] * (len(value) > 6)

@@ -69,15 +69,24 @@ class TorchFence:
         names, forbid = self._names, self._forbid
         no_ops = "torch.ops.*" in self._rules.functions
 
+        def name_if_forbidden(func: Any) -> str | None:
+            if no_ops and (getattr(func, "__module__", None) or "").startswith("torch._ops"):
+                return f"torch.ops ({getattr(func, '__name__', func)})"
+            return names.get(func)
+
+        known: dict[Any, str | None] = {}
+
         class Fence(TorchFunctionMode):
             def __torch_function__(
                 self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
             ) -> Any:
-                if func in names:
-                    forbid(names[func])
-                elif no_ops and (getattr(func, "__module__", None) or "").startswith("torch._ops"):
-                    forbid(f"torch.ops ({getattr(func, '__name__', func)})")
-                return func(*args, **(kwargs or {}))
+                try:
+                    name = known[func]
+                except KeyError:
+                    name = known[func] = name_if_forbidden(func)
+                if name is not None:
+                    forbid(name)
+                return func(*args, **kwargs) if kwargs else func(*args)
 
         return Fence()
 
