@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from assignment1_basics.reference.accounting.flops import count_forward_flops
+from assignment1_basics.reference.accounting.memory import training_memory_bytes
 from assignment1_basics.reference.accounting.parameters import count_parameters
 from assignment1_basics.reference.accounting.throughput import model_flops_utilization
 from assignment1_basics.reference.checkpoint import load_checkpoint, save_checkpoint
@@ -366,8 +367,6 @@ def run_count_forward_flops(
 def run_training_memory_bytes(
     num_parameters: int, parameter_bytes: int = 4, gradient_bytes: int = 4, state_bytes: int = 4
 ) -> int:
-    from assignment1_basics.reference.accounting.memory import training_memory_bytes
-
     return training_memory_bytes(num_parameters, parameter_bytes, gradient_bytes, state_bytes)
 
 
