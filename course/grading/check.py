@@ -162,7 +162,10 @@ def _tensor(value: Any) -> Any:
     if value is None or isinstance(value, str | bytes | dict):
         return None
     try:
-        return torch.as_tensor(value)
+        tensor = torch.as_tensor(value)
+        if tensor.is_floating_point() and isinstance(value, float | list | tuple):
+            return torch.as_tensor(value, dtype=torch.float64)  # Python's floats are float64
+        return tensor
     except (TypeError, ValueError, RuntimeError):
         return None
 
