@@ -41,7 +41,7 @@ def tolerance(x: torch.Tensor, positions: torch.Tensor) -> float:
     spare=st.integers(0, 9),
     seed=seeds,
 )
-@example(leading=(2,), seq=5, half=4, theta=100.0, spare=3, seed=0)
+@example(leading=(2,), seq=3, half=2, theta=100.0, spare=3, seed=0)
 def test_rope(adapters, leading, seq, half, theta, spare, seed):
     x, positions = normal(*leading, seq, 2 * half, seed=seed), torch.arange(seq)
     kept = x.clone()
