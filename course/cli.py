@@ -68,11 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0 done, 2 bad input, 130 interrupted)."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        name, rest = _split_command(argv)
-        if name is None:
-            print(_overview(rest[0] if rest else ""))
-            return 0
-        _run_command(name, rest)
+        run_command(argv)
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -84,6 +80,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return 0
+
+
+def run_command(argv: Sequence[str]) -> None:
+    """Run one command of `argv`; its errors are the caller's."""
+    name, arguments = _split_command(list(argv))
+    if name is None:
+        print(_overview(arguments[0] if arguments else ""))
+        return
+    module = importlib.import_module(COMMANDS[name].module)
+    parse = getattr(module, "parse", None)
+    if parse is None:
+        parse = functools.partial(parse_options, module.Options, module.__doc__)
+    module.run(parse(arguments, f"course {name}"))
 
 
 def _split_command(argv: list[str]) -> tuple[str | None, list[str]]:
@@ -108,14 +117,6 @@ def _overview(group: str) -> str:
     lines += [f"  {name:<{width}}  {command.summary}" for name, command in rows.items()]
     lines += ["", "`course COMMAND --help` lists a command's options."]
     return "\n".join(lines)
-
-
-def _run_command(name: str, arguments: list[str]) -> None:
-    module = importlib.import_module(COMMANDS[name].module)
-    parse = getattr(module, "parse", None)
-    if parse is None:
-        parse = functools.partial(parse_options, module.Options, module.__doc__)
-    module.run(parse(arguments, f"course {name}"))
 
 
 def parse_options(

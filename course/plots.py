@@ -1,5 +1,6 @@
 """Curves in one house style, written as PNG without a display and without pyplot's global state."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,17 @@ def plot_curves(
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=9)
         return save(figure, path)
+
+
+def thinned(curve: Curve, most: int = 400) -> Curve:
+    """Return the curve with at most `most` points, each the mean of as many neighbours."""
+    x, y = curve
+    size = -(-len(x) // most) or 1
+    cuts = range(0, len(x), size)
+    return (
+        [statistics.fmean(x[i : i + size]) for i in cuts],
+        [statistics.fmean(y[i : i + size]) for i in cuts],
+    )
 
 
 def save(figure: "Figure", path: Path | str) -> Path:

@@ -114,10 +114,10 @@ class Progress:
 
     def _text(self, last: bool) -> str:
         """Say how far, how fast and how long still; at the end, how long and how fast in all."""
-        of = "" if self.total is None else f"/{amount(self.total, self.unit)}"
+        of = "" if self.total is None else f"/{_counted(self.total, self.unit)}"
         name = "" if self.unit == "B" else f" {self.unit}s"
         rate = (self.done - self._start) / max(self.elapsed, 1e-9) if last else self.rate
-        parts = [f"{amount(self.done, self.unit)}{of}{name}", f"{amount(rate, self.unit)}/s"]
+        parts = [f"{_counted(self.done, self.unit)}{of}{name}", f"{amount(rate, self.unit)}/s"]
         parts += [f"{name.replace('_', ' ')} {_shown(n)}" for name, n in self.numbers.items()]
         if last:
             parts.append(f"took {duration(self.elapsed)}")
@@ -165,6 +165,11 @@ def duration(seconds: float) -> str:
         return f"{whole // 86400} d {whole % 86400 // 3600} h"
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _counted(n: float, unit: str) -> str:
+    """Write a count to the last digit as long as one can read it."""
+    return f"{int(n):,}" if unit != "B" and n < 10_000_000 else amount(n, unit)
 
 
 def _shown(value: object) -> str:

@@ -35,8 +35,14 @@ class _TokenLosses(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         logits, targets, log_normalizer = ctx.saved_tensors
         result = (logits - log_normalizer.unsqueeze(-1)).exp_()
-        ones = torch.ones_like(log_normalizer).unsqueeze(-1)
-        result.scatter_add_(-1, targets.unsqueeze(-1), -ones)
+        if torch.compiler.is_compiling():
+            # A comparison fuses with the lines around it. The scatter would not: the float32 matrix
+            # would be written out, 3.9 GiB for 32 x 1024 tokens, and the step take 2.5 ms longer.
+            vocab = torch.arange(logits.shape[-1], device=logits.device)
+            result = result - (vocab == targets.unsqueeze(-1)).to(result.dtype)
+        else:
+            ones = torch.ones_like(log_normalizer).unsqueeze(-1)
+            result.scatter_add_(-1, targets.unsqueeze(-1), -ones)
         return result.mul_(gradient.unsqueeze(-1)).to(logits.dtype), None
 
 

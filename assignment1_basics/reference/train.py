@@ -135,6 +135,7 @@ class _Training:
         ):
             self.stop, self.log, self.bar = stop, log, bar
             self.data.copy_tokenizer(self.folder)
+            bar.print(self._headline())
             self.metrics.restart_clock()
             while True:
                 if self._evaluation_due():
@@ -219,7 +220,7 @@ class _Training:
     def _bits_per_byte(self) -> float | None:
         if self.final is None or not self.final.whole or self.data.valid is None:
             return None
-        num_bytes = self.data.valid.num_bytes
+        num_bytes = self.data.valid.source_bytes
         if num_bytes is None:
             return None
         return self.final.bits_per_byte(num_bytes, self.config.model.vocab_size)
@@ -266,6 +267,17 @@ class _Training:
         self.final = None if state["final"] is None else Evaluation(**state["final"])
         self.metrics.loss = state["train_loss"]
 
+    def _headline(self) -> str:
+        parameters = sum(p.numel() for p in self.train_step.parameters)
+        precision = "bf16" if self.train_step.bf16 else "fp32"
+        compiled = ", compiled (the first step takes a minute)" if self.train_step.compiled else ""
+        resumed = f", from step {self.start}" if self.start else ""
+        return (
+            f"{self.folder}: {amount(parameters)} parameters, "
+            f"{amount(self.config.tokens_per_step)} tokens a step, {self.device} {precision}"
+            f"{compiled}{resumed}"
+        )
+
     def _resume_command(self) -> str:
         runs = "" if self.folder.parent == Path("runs") else f" --runs {self.folder.parent}"
         return f"course train --name {self.folder.name}{runs} --resume"
@@ -275,7 +287,7 @@ class _Training:
         curves = {"training": column(rows, "loss"), "held-out": column(rows, "valid_loss")}
         plots.plot_curves(
             self.folder / "loss.png",
-            {label: curve for label, curve in curves.items() if curve[0]},
+            {label: plots.thinned(curve) for label, curve in curves.items() if curve[0]},
             "step",
             "loss (nats per token)",
             self.folder.name,

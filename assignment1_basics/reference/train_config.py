@@ -41,7 +41,8 @@ class OptimizerConfig:
     """PyTorch's fused kernel instead of our own AdamW; None: on a GPU"""
 
     def __post_init__(self) -> None:
-        _require(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "positive")
+        rate = self.learning_rate
+        _require(0 < rate < 1e30, "optimizer.learning_rate", rate, "positive and below 1e30")
         in_range = all(0 <= beta < 1 for beta in self.betas)
         _require(in_range, "optimizer.betas", self.betas, "from 0 to below 1")
         _require(self.eps > 0, "optimizer.eps", self.eps, "positive")

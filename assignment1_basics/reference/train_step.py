@@ -48,8 +48,8 @@ class TrainStep:
         self.optimizer = make_optimizer(model, optimizer)
         self.micro_batch_size = micro_batch_size
         self.max_gradient_norm = optimizer.max_gradient_norm
-        self.bf16 = bf16
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self.bf16, self.compiled = bf16, compile
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
         self._mean_loss: Losses = self._forward_mean
         self.token_losses: Losses = self._forward
         if compile:
@@ -70,7 +70,7 @@ class TrainStep:
             loss = self._mean_loss(*part) / len(parts)
             loss.backward()
             total += loss.detach()
-        norm = clip_gradients(self._parameters, self.max_gradient_norm)
+        norm = clip_gradients(self.parameters, self.max_gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()

@@ -9,6 +9,7 @@ Writes runs/NAME/: config.yaml, metrics.jsonl, loss.png, checkpoints/. The last 
 what the model reached.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import tyro
 from assignment1_basics.reference.train_config import TrainConfig
 from course import config as configs
 from course.cli import parse_options
+from course.errors import UserError
 from course.launcher import Launch, launch
 from course.runs import CONFIG, open_run
 
@@ -65,7 +67,11 @@ def train_run(options: Options) -> None:
     from assignment1_basics.reference.train import train
 
     folder = open_run(options.folder, resume=options.resume, overwrite=options.overwrite)
-    result = train(options.training, folder, resume=options.resume)
+    try:
+        result = train(options.training, folder, resume=options.resume)
+    finally:
+        with suppress(OSError):  # leave nothing behind where nothing began
+            folder.rmdir()
     reached = [f"training loss {result.train_loss:.4f}"]
     if result.valid_loss is not None:
         reached.append(f"held-out loss {result.valid_loss:.4f}")
@@ -81,9 +87,11 @@ def _starting_config(arguments: list[str]) -> TrainConfig | None:
         return configs.load(TrainConfig, config)
     name = _value_of("--name", arguments)
     if "--resume" in arguments and name is not None:
-        saved = Path(_value_of("--runs", arguments) or "runs") / name / CONFIG
-        if saved.exists():
-            return configs.load(TrainConfig, saved)
+        folder = Path(_value_of("--runs", arguments) or "runs") / name
+        if (folder / CONFIG).exists():
+            return configs.load(TrainConfig, folder / CONFIG)
+        if _value_of("--data.train", arguments) is None:
+            raise UserError(f"there is no run {str(folder)!r} to resume")
     return None
 
 

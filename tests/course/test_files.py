@@ -1,0 +1,83 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from course.errors import UserError
+from course.files import atomic_write, existing_file
+
+
+@pytest.mark.parametrize(("mode", "content"), [("wb", b"\x00new\n"), ("w", "ünew\n")])
+def test_a_file_appears_whole_with_its_folder(tmp_path, mode, content):
+    path = tmp_path / "a" / "b.txt"
+    with atomic_write(path, mode) as file:
+        file.write(content)
+        assert not path.exists()
+    assert path.read_bytes() == (content if mode == "wb" else content.encode())
+    assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def write_half():
+        with atomic_write(path) as file:
+            file.write(b"half of the n")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+WRITE_FOR_EVER = """
+import sys
+from course.files import atomic_write
+for n in range(10**9):
+    with atomic_write(sys.argv[1]) as file:
+        for _ in range(8):
+            file.write(bytes([n % 256]) * 1000)
+"""
+
+
+def test_killed_at_any_moment_the_file_is_whole(tmp_path):
+    path = tmp_path / "a"
+    process = subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, str(path)])
+    try:
+        deadline = time.monotonic() + 60
+        seen = set()
+        while len(seen) < 20 and time.monotonic() < deadline:
+            if path.exists():
+                content = path.read_bytes()
+                assert len(content) == 8000
+                assert len(set(content)) == 1
+                seen.add(content[0])
+        assert len(seen) == 20
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert len(set(path.read_bytes())) == 1
+
+
+def test_existing_file(tmp_path):
+    file = tmp_path / "a"
+    file.touch()
+    assert existing_file(str(file), "corpus") == file
+    with pytest.raises(UserError, match=r"corpus '.*' is a folder; a file is needed"):
+        existing_file(tmp_path, "corpus")
+    with pytest.raises(UserError, match=r"corpus '.*b' does not exist"):
+        existing_file(tmp_path / "b", "corpus")
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read every file")
+def test_a_file_that_may_not_be_read(tmp_path):
+    file = tmp_path / "a"
+    file.touch(mode=0o000)
+    with pytest.raises(UserError, match="permission denied"):
+        existing_file(file, "corpus")
