@@ -42,7 +42,7 @@ def encode_file(
     destination: str | os.PathLike[str],
     *,
     threads: int | None = None,
-    replace_malformed: bool = False,
+    replace_bad_bytes: bool = False,
     progress: Callable[[int], None] | None = None,
     chunk_size: int = CHUNK,
 ) -> Encoded:
@@ -53,7 +53,7 @@ def encode_file(
         source: the text.
         destination: the token file; appears only when all is done.
         threads: None for all cores that this process may use.
-        replace_malformed: encode what is not UTF-8 as U+FFFD; otherwise it is an error.
+        replace_bad_bytes: encode what is not UTF-8 as U+FFFD; otherwise it is an error.
         progress: called with the number of bytes of text done since the last call.
         chunk_size: bytes of text that a thread takes at a time.
 
@@ -80,7 +80,7 @@ def encode_file(
             try:
                 return tokenizer.encode_array(text).astype(dtype), 0
             except NotUtf8Error as error:
-                if not replace_malformed:
+                if not replace_bad_bytes:
                     raise NotUtf8Error(error.byte, start + error.offset) from None
             clean = text.decode(errors="replace")
             added = clean.count("\ufffd") - text.count("\ufffd".encode())

@@ -14,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, SupportsIndex
 
 import numpy as np
 from jaxtyping import UInt32
@@ -127,7 +127,7 @@ class Tokenizer:
                 yield from _python_ints(stream.push(text[start : start + _PIECE]))
         yield from _python_ints(stream.finish())
 
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+    def decode_bytes(self, ids: Iterable[SupportsIndex]) -> bytes:
         """Return the bytes of the tokens; raises `UserError` for an id that is none."""
         ids = _python_ints(ids)
         try:
@@ -139,7 +139,7 @@ class Tokenizer:
                 f"({len(self.vocab):,} ids up to {self.vocab_size - 1:,})"
             ) from None
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """Return the text of the tokens; bytes that are not UTF-8 become U+FFFD.
 
         A character may be spread over several tokens, so decoding ids one by one is not the same.
@@ -206,11 +206,11 @@ def _pair_table(merges: Sequence[tuple[bytes, bytes]], id_of: Mapping[bytes, int
     return pairs
 
 
-def _python_ints(ids: Iterable[int]) -> list[int]:
+def _python_ints(ids: Iterable[SupportsIndex]) -> list[int]:
     """Return ids as a list of ints; an array (also a torch tensor) is converted at once."""
     if isinstance(ids, list):
         return ids
-    return ids.tolist() if hasattr(ids, "tolist") else list(ids)
+    return ids.tolist() if hasattr(ids, "tolist") else [int(token) for token in ids]
 
 
 def _json_file(path: Path) -> Path:
