@@ -27,13 +27,11 @@ HINT = "the vector of token id i is row i of `weights` [vocab_size d_model], unc
     shape=leading_shapes,
     vocab_size=st.integers(2, 60),
     d_model=st.integers(1, 16),
-    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
     seed=seeds,
 )
-@example(shape=(2, 3), vocab_size=5, d_model=5, dtype=torch.float32, seed=0)
-@example(shape=(7,), vocab_size=4, d_model=3, dtype=torch.bfloat16, seed=1)
-def test_embedding(adapters, shape, vocab_size, d_model, dtype, seed):
-    weights = normal(vocab_size, d_model, seed=seed, dtype=dtype)
+@example(shape=(2, 3), vocab_size=5, d_model=5, seed=0)
+def test_embedding(adapters, shape, vocab_size, d_model, seed):
+    weights = normal(vocab_size, d_model, seed=seed)
     ids = integers(vocab_size, shape, seed)
     if ids.numel() > 1:
         ids.view(-1)[0], ids.view(-1)[-1] = 0, vocab_size - 1
@@ -47,7 +45,6 @@ def test_embedding(adapters, shape, vocab_size, d_model, dtype, seed):
         rtol=0,
         atol=0,
     )
-    check.equal(output.dtype, dtype, what="embedding: wrong dtype", hint="that of the weights")
 
 
 # An id that occurs twice gets the sum of both gradients; an id that does not occur gets zero.

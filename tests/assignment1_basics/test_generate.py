@@ -35,7 +35,7 @@ def seeded(seed: int) -> torch.Generator:
 def test_generate_stops(adapters, temperature):
     for prompt in ([3], [1, 4, 4, 0]):
         eight = followed(prompt, 8)
-        for count in (1, 5, 8):
+        for count in (1, 5, 8, 0):
             given = list(prompt)
             new = adapters.run_generate(follower, given, count, temperature, set(), seeded(0))
             check.equal(

@@ -61,9 +61,10 @@ def test_import(adapters, kv_heads, group, half, seed):
 # Checkpoints of older versions hold the RoPE frequencies; those with tied embeddings no lm_head.
 @pytest.mark.problem(PROBLEM, points=0.5)
 def test_import_of_tied_embeddings(adapters):
-    theirs = llama_weights(11, 4, 2, 6, 10, 3, seed=2, tied=True)
+    num_layers = 11
+    theirs = llama_weights(11, 4, 2, 6, 10, num_layers, seed=2, tied=True)
     theirs["model.rotary_emb.inv_freq"] = torch.ones(3)
-    for layer in range(3):
+    for layer in range(num_layers):
         theirs[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.ones(3)
     clean = {name: w for name, w in theirs.items() if "inv_freq" not in name}
     ours = adapters.run_import_hugging_face_llama(dict(theirs), 4, 2)
@@ -72,4 +73,4 @@ def test_import_of_tied_embeddings(adapters):
         "hugging_face_import: rotary_emb.inv_freq is kept",
         hint="it is a buffer, and our model computes its own: drop it",
     )
-    import_and_compare(adapters, clean, 3, 4, 2, seed=2)
+    import_and_compare(adapters, clean, num_layers, 4, 2, seed=2)

@@ -108,16 +108,17 @@ def test_top_p(adapters, vocab, number, temperature, seed):
 @example(vocab=8, number=3, temperature=1.0, seed=0)
 @example(vocab=12, number=2, temperature=1.6, seed=1)
 def test_filters_together(adapters, vocab, number, temperature, seed):
-    logits = normal(vocab, seed=seed, scale=1.5)
+    logits = normal(2, vocab, seed=seed, scale=1.5) * torch.tensor([[1.0], [0.5]])
     p = sorted_probabilities(logits, temperature)
-    options = {"temperature": temperature, "min_p": clear_threshold(p / p[0], number)}
-    hint = "keep the tokens of at least min_p times the largest probability, and renormalise"
+    share = p / p[:, :1]
+    options = {"temperature": temperature, "min_p": clear_threshold(share, number)}
+    hint = "keep the tokens of at least min_p times the row's largest probability, and renormalise"
     compare(adapters, logits, hint, **options)
     top_k = 3 + number % (vocab - 3)
-    sums = p[:top_k].cumsum(-1) / p[:top_k].sum()
+    sums = p[:, :top_k].cumsum(-1) / p[:, :top_k].sum(-1, keepdim=True)
     options = {"temperature": temperature, "top_k": top_k, "top_p": clear_threshold(sums, number)}
     hint = "top-p sums the probabilities that are renormalised after temperature and top-k"
     compare(adapters, logits, hint, **options)
     hint = "in this order: temperature, top_k, top_p, min_p; then renormalise"
-    options |= {"top_p": clear_threshold(sums, -1), "min_p": clear_threshold(p / p[0], number + 1)}
+    options |= {"top_p": clear_threshold(sums, -1), "min_p": clear_threshold(share, number + 1)}
     compare(adapters, logits, hint, **options)

@@ -22,7 +22,7 @@ from tests.assignment1_basics.tensors import (
 PROBLEM = "transformer_lm"
 NEEDS = ["transformer_block", "embedding", "linear"]
 HINT = "lm_head(ln_final(blocks(token_embeddings[ids]))): every position, logits not probabilities"
-# Up to four blocks (see test_transformer_block), a norm and the output matrix.
+# A few blocks (see test_transformer_block; twelve narrow ones), a norm and the output matrix.
 STEPS = 3000
 
 
@@ -42,17 +42,14 @@ STEPS = 3000
     seed=seeds,
 )
 @example(
-    num_layers=3,
-    num_heads=2,
-    half=2,
-    d_ff=8,
-    vocab_size=11,
-    batch=2,
-    seq=5,
-    spare=4,
-    theta=100.0,
+    num_layers=3, num_heads=2, half=2, d_ff=8, vocab_size=11, batch=2, seq=5, spare=4, theta=100.0,
     seed=0,
-)
+)  # fmt: skip
+# "layers.1" is also the beginning of "layers.10", and as strings "10" < "2".
+@example(
+    num_layers=12, num_heads=1, half=1, d_ff=3, vocab_size=5, batch=1, seq=3, spare=0, theta=10.0,
+    seed=1,
+)  # fmt: skip
 def test_logits(
     adapters, num_layers, num_heads, half, d_ff, vocab_size, batch, seq, spare, theta, seed
 ):

@@ -36,7 +36,7 @@ def broadcast_linear():
     return {"run_linear": run_linear}
 
 
-@alternative("embedding", "a one-hot product in the dtype of the weights")
+@alternative("embedding", "a one-hot product")
 def one_hot_embedding():
     def run_embedding(vocab_size, d_model, weights, token_ids):
         one_hot = (token_ids[..., None] == torch.arange(vocab_size)).to(weights.dtype)

@@ -193,6 +193,11 @@ DISTRIBUTION = [
         cut_min=lambda p, m: normalised(p * (p >= m)),
     ),
     bad_distribution(
+        "min_p is relative to the largest probability of the whole batch",
+        "the limit of a row is min_p times the row's own largest probability",
+        cut_min=lambda p, m: normalised(p * (p >= m * p.max())),
+    ),
+    bad_distribution(
         "what min_p leaves is not renormalised",
         "the result sums to 1",
         cut_min=lambda p, m: p * (p >= m * p.amax(-1, keepdim=True)),
@@ -257,6 +262,12 @@ GENERATE = [
         "one token too many",
         "at most max_new_tokens new ids",
         run_generate=lambda f, ids, n, t, stop, g: generate(f, ids, n + 1, t, stop, g),
+    ),
+    wrong(
+        "generate",
+        "one token is drawn even if none is asked for",
+        "max_new_tokens = 0 gives no token: test the limit before the first draw",
+        run_generate=lambda f, ids, n, t, stop, g: generate(f, ids, max(n, 1), t, stop, g),
     ),
     wrong(
         "generate",

@@ -118,12 +118,6 @@ EMBEDDING = [
     ),
     wrong(
         "embedding",
-        "the result is always float32",
-        "the result has the dtype of the weights: a one-hot product in float32 changes it",
-        run_embedding=lambda vocab_size, d_model, w, ids: torch.eye(vocab_size)[ids] @ w.float(),
-    ),
-    wrong(
-        "embedding",
         "the leading dimensions are merged",
         "ids of any shape [...] give [... d_model]; do not flatten them",
         run_embedding=lambda vocab_size, d_model, w, ids: w[ids.reshape(-1)],

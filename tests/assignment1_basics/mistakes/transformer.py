@@ -222,6 +222,11 @@ LM = [
         order=lambda n: reversed(range(n)),
     ),
     bad_lm(
+        "the layers are sorted as strings",
+        "as strings 10 comes before 2: count the layers instead of sorting the keys",
+        order=lambda n: sorted(range(n), key=str),
+    ),
+    bad_lm(
         "the final norm follows every layer",
         "ln_final is applied once, after the last layer",
         layer=lambda d, h, f, n, theta, w, x: rmsnorm(
