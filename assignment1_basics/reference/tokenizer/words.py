@@ -5,11 +5,7 @@ thread counts into a `WordTable` of its own; the tables are added up at the end.
 without the GIL. Memory holds the distinct words of each thread and the chunks being read, however
 long the file or its lines are: pages that have been counted are given back.
 
-A chunk may end only where neither a pre-token nor a special token is cut in two. Ends of documents
-are such places, but a file may have few of them or none. So a chunk ends before any ASCII white
-space that follows another character, unless a special token reaches across: in no alternative of
-the pattern does white space follow anything else, so that a pre-token ends there whatever else the
-text holds.
+A chunk ends where neither a pre-token nor a special token is cut in two (`chunks`).
 
 A file that is not UTF-8 is refused, with the place of its first wrong byte.
 """
@@ -17,19 +13,19 @@ A file that is not UTF-8 is refused, with the place of its first wrong byte.
 import mmap
 import os
 import queue
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from assignment1_basics.reference.tokenizer.chunks import chunks
 from assignment1_basics.reference.tokenizer.compiled import kernel
 from assignment1_basics.reference.tokenizer.memory import address_of, int64_at, set_int64
 from assignment1_basics.reference.tokenizer.scanner import next_word_end
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
-from assignment1_basics.reference.tokenizer.unicode_tables import BYTES, SPACE, character_classes
+from assignment1_basics.reference.tokenizer.unicode_tables import character_classes
 from assignment1_basics.reference.tokenizer.word_table import FULL, WordTable, add
 from course.errors import UserError
 from course.files import existing_file
@@ -104,7 +100,7 @@ def count_words(
     with ThreadPoolExecutor(n_threads) as pool:
         try:
             # Results come in the order of the file: the first error is that of the first chunk.
-            for done in pool.map(count_chunk, _chunks(data, special, chunk_size)):
+            for done in pool.map(count_chunk, chunks(data, special, chunk_size)):
                 if progress:
                     progress("counting", done, len(data))
         except _NotUtf8Error as error:
@@ -131,37 +127,6 @@ def available_cores() -> int:
 class _NotUtf8Error(Exception):
     def __init__(self, position: int) -> None:
         self.position = position
-
-
-def _chunks(data: mmap.mmap, special: SpecialTokens, size: int) -> Iterator[tuple[int, int]]:
-    """Yield [start, end) of chunks of at least `size` bytes that cover the file."""
-    start = 0
-    while start < len(data):
-        end = _next_cut(data, start + size, special)
-        yield start, end
-        start = end
-
-
-def _next_cut(data: mmap.mmap, position: int, special: SpecialTokens) -> int:
-    """Return the first place from `position` on where the text may be cut, or its end."""
-    if position >= len(data):
-        return len(data)
-    for match in _WHITE_SPACE_AFTER_OTHER.finditer(data, position):
-        cut = match.end() - 1
-        if not _ends_in_white_space(data[match.start() - 3 : cut]) and not special.straddles(
-            data, cut
-        ):
-            return cut
-    return len(data)
-
-
-_WHITE_SPACE_AFTER_OTHER = re.compile(rb"[^\t-\r ][\t-\r ]")
-
-
-def _ends_in_white_space(data: bytes) -> bool:
-    """Tell whether the last character is white space, also beyond ASCII (a no-break space)."""
-    character = data.decode(errors="replace")[-1]
-    return bool(character_classes()[BYTES + ord(character)] == SPACE)
 
 
 def _count_chunk(
