@@ -40,19 +40,6 @@ class Linear(nn.Module):
         return x @ self.weight.mT
 
 
-def fused_linear(x: Float[Tensor, "... d_in"], *layers: Linear) -> tuple[Tensor, ...]:
-    """Apply several linear layers to one input; under torch.compile, as a single product.
-
-    One wide product keeps a GPU busier than several narrow ones, and the concatenation costs
-    nothing where the weights are cast to bfloat16 anyway: the compiler does both in one pass. In
-    eager mode it would copy the weights at every call, so there each layer does its own product.
-    """
-    if not (torch.compiler.is_compiling() and torch.is_grad_enabled()):
-        return tuple(layer(x) for layer in layers)
-    weight = torch.cat([layer.weight for layer in layers])
-    return (x @ weight.mT).split([layer.weight.shape[0] for layer in layers], dim=-1)
-
-
 class Embedding(nn.Module):
     """One row of `weight` for every token id; rows start with standard deviation `std`."""
 
@@ -114,8 +101,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Return W2 (SiLU(W1 x) * W3 x)."""
-        gate, value = fused_linear(x, self.w1, self.w3)
-        return self.w2(silu(gate) * value)
+        return self.w2(silu(self.w1(x)) * self.w3(x))
 
 
 class SiLUFeedForward(nn.Module):

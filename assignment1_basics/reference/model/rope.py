@@ -56,6 +56,6 @@ def rotate(
 ) -> Float[Tensor, "... seq d_head"]:
     """Rotate each neighbouring pair of `x`; computed in float32, returned in the dtype of `x`."""
     cos, sin = rotation
-    even, odd = x[..., 0::2], x[..., 1::2]
+    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
     pairs = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
     return pairs.flatten(-2).to(x.dtype)
