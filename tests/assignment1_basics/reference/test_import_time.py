@@ -24,15 +24,15 @@ print(json.dumps([seconds, [name for name in {HEAVY} if name in sys.modules]]))
 
 
 def test_the_adapters_import_in_half_a_second_beyond_torch_and_nothing_heavy():
-    measured = []
-    for _ in range(3):
+    for attempt in range(3):  # a busy machine gets another chance
         output = subprocess.run(
             [sys.executable, "-c", MEASURE], check=True, capture_output=True, text=True
         ).stdout
         seconds, heavy = json.loads(output)
         assert heavy == []
-        measured.append(seconds)
-    assert min(measured) < 0.5
+        if seconds < 0.5:
+            break
+    assert seconds < 0.5, f"after {attempt + 1} attempts"
 
 
 def functions(module) -> dict:
