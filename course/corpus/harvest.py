@@ -11,6 +11,7 @@ files come in the order of a hash of their names, so that any prefix is a sample
 
 import ast
 import email
+import hashlib
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ import sysconfig
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from inspect import cleandoc
 from multiprocessing import get_context
 from pathlib import Path
@@ -76,6 +78,15 @@ def prose(
         yield document
         if progress is not None:
             progress(size)
+
+
+def fingerprint() -> str:
+    """Return a hash of the names and sizes of the files that `prose` reads."""
+    digest = hashlib.sha256()
+    for name, path in _files(_roots()):
+        with suppress(OSError):
+            digest.update(f"{name} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _roots() -> list[Path]:
