@@ -24,7 +24,7 @@ print(json.dumps([seconds, [name for name in {HEAVY} if name in sys.modules]]))
 
 
 def test_the_adapters_import_in_half_a_second_beyond_torch_and_nothing_heavy():
-    for attempt in range(3):  # a busy machine gets another chance
+    for _ in range(3):  # a busy machine gets another chance
         output = subprocess.run(
             [sys.executable, "-c", MEASURE], check=True, capture_output=True, text=True
         ).stdout
@@ -32,7 +32,7 @@ def test_the_adapters_import_in_half_a_second_beyond_torch_and_nothing_heavy():
         assert heavy == []
         if seconds < 0.5:
             break
-    assert seconds < 0.5, f"after {attempt + 1} attempts"
+    assert seconds < 0.5
 
 
 def functions(module) -> dict:
