@@ -13,16 +13,18 @@ A file that is not UTF-8 is refused, with the place of its first wrong byte.
 import mmap
 import os
 import queue
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from assignment1_basics.reference.tokenizer.chunks import chunks
+from assignment1_basics.reference.tokenizer.chunks import available_cores, chunks
 from assignment1_basics.reference.tokenizer.compiled import kernel
 from assignment1_basics.reference.tokenizer.memory import address_of, int64_at, set_int64
+from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
 from assignment1_basics.reference.tokenizer.scanner import next_word_end
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
 from assignment1_basics.reference.tokenizer.unicode_tables import character_classes
@@ -78,8 +80,9 @@ def count_words(
         UserError: the file does not exist, is empty, or is not UTF-8.
     """
     path = existing_file(os.fspath(path), "corpus")
+    what = f"corpus {str(path)!r}"
     if path.stat().st_size == 0:
-        raise UserError(f"corpus {str(path)!r} is empty; there is nothing to train on")
+        raise UserError(f"{what} is empty; there is nothing to train on")
     with open(path, "rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     n_threads = n_threads or min(MOST_THREADS, available_cores())
@@ -92,22 +95,26 @@ def count_words(
     def count_chunk(chunk: tuple[int, int]) -> int:
         table = free_tables.get()
         try:
-            _count_chunk(data, *chunk, special, table)
+            _count_chunk(data, what, *chunk, special, table)
         finally:
             free_tables.put(table)
         return chunk[1]
 
+    def report(done: int) -> None:
+        if progress:
+            progress("counting", done, len(data))
+
     with ThreadPoolExecutor(n_threads) as pool:
         try:
-            # Results come in the order of the file: the first error is that of the first chunk.
-            for done in pool.map(count_chunk, chunks(data, special, chunk_size)):
-                if progress:
-                    progress("counting", done, len(data))
-        except _NotUtf8Error as error:
-            raise UserError(
-                f"corpus {str(path)!r} is not UTF-8: byte {data[error.position]:#04x} at offset "
-                f"{error.position} is no character; convert it, for example with iconv"
-            ) from None
+            # In the order of the file, so that the first error is that of the first chunk; and not
+            # all at once, since looking for a cut brings pages in that only counting gives back.
+            running: deque[Future[int]] = deque()
+            for chunk in chunks(data, special, chunk_size):
+                running.append(pool.submit(count_chunk, chunk))
+                if len(running) > 2 * n_threads:
+                    report(running.popleft().result())
+            for future in running:
+                report(future.result())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -117,20 +124,8 @@ def count_words(
     return WordCounts(*total.words())
 
 
-def available_cores() -> int:
-    """Return the number of cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-class _NotUtf8Error(Exception):
-    def __init__(self, position: int) -> None:
-        self.position = position
-
-
 def _count_chunk(
-    data: mmap.mmap, start: int, end: int, special: SpecialTokens, table: WordTable
+    data: mmap.mmap, what: str, start: int, end: int, special: SpecialTokens, table: WordTable
 ) -> None:
     """Add the words of `data[start:end]` to the table and give the chunk's pages back."""
     text = np.frombuffer(data, dtype=np.uint8)
@@ -143,7 +138,7 @@ def _count_chunk(
     while (status := _count(*arguments)) == FULL:
         table.grow()
     if status == NOT_UTF8:
-        raise _NotUtf8Error(int(state[1]))
+        raise NotUtf8Error(data[state[1]], int(state[1]), what)
     if hasattr(mmap, "MADV_DONTNEED"):
         aligned = start - start % mmap.PAGESIZE
         data.madvise(mmap.MADV_DONTNEED, aligned, end - aligned)
