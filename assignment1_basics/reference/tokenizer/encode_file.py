@@ -7,17 +7,17 @@ there are a few chunks per thread in memory, however large the file is.
 
 import mmap
 import os
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from assignment1_basics.reference.tokenizer.chunks import chunks
+from assignment1_basics.reference.tokenizer.chunks import available_cores, chunks
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
-from assignment1_basics.reference.tokenizer.token_file import token_dtype, writing_token_file
+from assignment1_basics.reference.tokenizer.token_file import writing_token_file
 from course.errors import UserError
 from course.files import existing_file
 
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
 CHUNK = 4 << 20  # bytes of text: 20 ms of work
 _CHUNKS_AHEAD = 2  # per thread
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 class Encoded(NamedTuple):
-    """What `encode_file` wrote, and how much of the text was not UTF-8."""
+    """What `encode_file` found and wrote."""
 
-    num_tokens: int
     num_bytes: int
-    num_replaced: int
+    num_tokens: int
+    num_special: dict[str, int]  # how often each special token occurs
+    num_replaced: int  # U+FFFD in place of what was not UTF-8
 
 
 def encode_file(
@@ -61,11 +65,12 @@ def encode_file(
         UserError: the text is missing, empty or not UTF-8.
     """
     path = existing_file(os.fspath(source), "text")
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise UserError(f"text {str(path)!r} is empty; there is nothing to encode")
-    threads = threads or len(os.sched_getaffinity(0))
-    dtype = token_dtype(tokenizer.vocab_size)
-    replaced = 0
+    threads = threads or available_cores()
+    specials = SpecialTokens(tokenizer.special_tokens)
+    num_special, num_replaced = Counter[str](), 0
     with (
         open(path, "rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -74,44 +79,51 @@ def encode_file(
         ) as writer,
         ThreadPoolExecutor(threads) as pool,
     ):
+        writer.source_bytes = size
 
-        def encode(start: int, end: int) -> tuple[np.ndarray, int]:
-            text = data[start:end]
+        def encode(chunk: tuple[int, int]) -> tuple[np.ndarray, int]:
+            text = data[slice(*chunk)]
             try:
-                return tokenizer.encode_array(text).astype(dtype), 0
+                return tokenizer.encode_array(text).astype(writer.dtype), 0
             except NotUtf8Error as error:
                 if not replace_bad_bytes:
-                    raise NotUtf8Error(error.byte, start + error.offset) from None
-            clean = text.decode(errors="replace")
-            added = clean.count("\ufffd") - text.count("\ufffd".encode())
-            return tokenizer.encode_array(clean).astype(dtype), added
-
-        waiting: deque[tuple[int, Future[tuple[np.ndarray, int]]]] = deque()
-
-        def write_next() -> int:
-            num_bytes, future = waiting.popleft()
-            ids, added = future.result()
-            writer.append(ids)
-            if progress:
-                progress(num_bytes)
-            return added
+                    what, offset = f"text {str(path)!r}", chunk[0] + error.offset
+                    raise NotUtf8Error(error.byte, offset, what) from None
+            mended = text.decode(errors="replace")
+            added = mended.count("\ufffd") - text.count("\ufffd".encode())
+            return tokenizer.encode_array(mended).astype(writer.dtype), added
 
         try:
-            for start, end in chunks(data, SpecialTokens(tokenizer.special_tokens), chunk_size):
-                waiting.append((end - start, pool.submit(encode, start, end)))
-                if len(waiting) > _CHUNKS_AHEAD * threads:
-                    replaced += write_next()
-            while waiting:
-                replaced += write_next()
-        except NotUtf8Error as error:
-            raise UserError(
-                f"text {str(path)!r} is {error}; convert it, for example with iconv, or have what "
-                "is malformed replaced"
-            ) from None
+            ahead = _CHUNKS_AHEAD * threads
+            for (start, end), (ids, added) in _map_in_order(
+                pool, encode, chunks(data, specials, chunk_size), ahead
+            ):
+                writer.append(ids)
+                num_replaced += added
+                for token, number in tokenizer.special_tokens.items():
+                    num_special[token] += int(np.count_nonzero(ids == number))
+                if progress:
+                    progress(end - start)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        writer.source_bytes = len(data)
-    return Encoded(writer.count, path.stat().st_size, replaced)
+    return Encoded(size, writer.count, dict(num_special), num_replaced)
+
+
+def _map_in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    ahead: int,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield (item, result) in order; work on at most `ahead` items before they are asked for."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    for item in items:
+        waiting.append((item, pool.submit(function, item)))
+        if len(waiting) > ahead:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    for first, future in waiting:
+        yield first, future.result()
 
 
 def encode_in_parallel(

@@ -151,6 +151,9 @@ def decode_utf8(data: bytes | memoryview, start: int, end: int) -> str:
 class NotUtf8Error(UserError):
     """A text is not UTF-8: `byte` at `offset` is no character, nor the beginning of one."""
 
-    def __init__(self, byte: int, offset: int) -> None:
-        super().__init__(f"not UTF-8: byte {byte:#04x} at offset {offset:,} is no character")
+    def __init__(self, byte: int, offset: int, what: str = "text") -> None:
+        super().__init__(
+            f"{what} is not UTF-8: byte {byte:#04x} at offset {offset:,} is no character; convert "
+            "it, for example with iconv"
+        )
         self.byte, self.offset = byte, offset

@@ -156,10 +156,11 @@ def test_the_file_holds_the_ids_of_the_text(path, pieces, chunk_size, threads):
     text = EOT.join(pieces) + "."
     source = path.with_suffix(".txt")
     source.write_bytes(text.encode())
-    encode_file(tokenizer(), source, path, threads=threads, chunk_size=chunk_size)
+    encoded = encode_file(tokenizer(), source, path, threads=threads, chunk_size=chunk_size)
     file = open_token_file(path, tokenizer().hash)
     assert file.tokens.tolist() == tokenizer().encode(text)
-    assert file.source_bytes == len(text.encode())
+    assert file.source_bytes == encoded.num_bytes == len(text.encode())
+    assert encoded.num_special == {EOT: text.count(EOT)}
 
 
 @given(

@@ -1,0 +1,80 @@
+"""Encode a text file into a token file for training.
+
+  course tokenizer encode corpus.txt --tokenizer data/tokenizer
+  course tokenizer encode corpus.txt --tokenizer tokenizer.json --output data/train.tok --threads 2
+
+Writes OUTPUT, the ids as 16- or 32-bit integers, and OUTPUT.json, which says how many there are and
+which tokenizer made them. Both appear when all is done. Special tokens of the tokenizer are
+recognised in the text.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from course.errors import UserError
+from course.files import existing_file
+from course.launcher import Launch, launch
+from course.progress import Progress, amount
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to encode, with which tokenizer."""
+
+    text: Annotated[Path, tyro.conf.Positional]
+    """text file, UTF-8"""
+    tokenizer: Path = Path("data/tokenizer")
+    """folder with a tokenizer.json, or such a file"""
+    output: Path | None = None
+    """token file to write; None: beside the text, with the ending .tok"""
+    threads: int | None = None
+    """threads that encode; None: all cores"""
+    replace_bad_bytes: bool = False
+    """put U+FFFD where bytes are not UTF-8, instead of refusing the file"""
+    launch: Annotated[Launch, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: Launch(gpus=0)
+    )
+
+
+def run(options: Options) -> None:
+    """Encode here or in a Slurm job."""
+    existing_file(options.text, "text")
+    launch(options.launch, encode, options, name="tokenizer-encode")
+
+
+def encode(options: Options) -> None:
+    """Encode and print how well the text is compressed."""
+    from assignment1_basics.reference.tokenizer.encode_file import encode_file
+    from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
+    from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(options.tokenizer)
+    output = options.output or options.text.with_suffix(".tok")
+    if output.resolve() == options.text.resolve():
+        raise UserError(f"output {str(output)!r} is the text itself; name another --output")
+    size = options.text.stat().st_size
+    try:
+        with Progress("encoding", total=size, unit="B") as bar:
+            encoded = encode_file(
+                tokenizer,
+                options.text,
+                output,
+                threads=options.threads,
+                replace_bad_bytes=options.replace_bad_bytes,
+                progress=bar.update,
+            )
+    except NotUtf8Error as error:
+        raise UserError(f"{error}, or use --replace-bad-bytes") from None
+    num_bytes, num_tokens = encoded.num_bytes, encoded.num_tokens
+    print(
+        f"{output}: {num_tokens:,} tokens from {amount(num_bytes, 'B')}, "
+        f"{num_bytes / num_tokens:.2f} bytes per token, {amount(output.stat().st_size, 'B')} on "
+        f"disk; tokenizer {tokenizer.hash}"
+    )
+    if encoded.num_replaced:
+        print(f"replaced by U+FFFD where the text is not UTF-8: {encoded.num_replaced:,}")
+    for token, count in encoded.num_special.items():
+        print(f"special token {token!r}: {count:,} times")
