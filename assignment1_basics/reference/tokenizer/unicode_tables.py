@@ -6,6 +6,7 @@ for every code point, so that the scanner and `regex` always agree on the versio
 
 import functools
 import sys
+import threading
 
 import numpy as np
 
@@ -17,9 +18,20 @@ BYTES = 256
 """Index in the table at which code point 0 stands, after the classes of the 256 bytes."""
 
 
-@functools.cache
 def character_classes() -> np.ndarray:
-    """Return uint8[256 + 0x110000]: the class of each byte, then the class of each code point."""
+    """Return uint8[256 + 0x110000]: the class of each byte, then the class of each code point.
+
+    It is the same array each time, so its address stays valid.
+    """
+    with _lock:  # a cache alone may compute it twice, and let go of one of the two
+        return _character_classes()
+
+
+_lock = threading.Lock()
+
+
+@functools.cache
+def _character_classes() -> np.ndarray:
     import regex
 
     table = np.full(BYTES + sys.maxunicode + 1, OTHER, dtype=np.uint8)
