@@ -10,6 +10,7 @@ classic mistake by it (`course.grading.naming`).
 """
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -110,14 +111,13 @@ def equal(
     inputs: Mapping[str, Any] | None = None,
 ) -> None:
     """Fail unless `actual` equals `expected`: numbers, strings, lists, dicts, or whole tensors."""
-    import torch
-
-    if isinstance(expected, torch.Tensor):
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(expected, torch.Tensor):
         close(actual, expected, what=what, hint=hint, rtol=0, atol=0, inputs=inputs)
         return
     if _equal(actual, expected):
         return
-    if actual is None and not hint:
+    if actual is None:
         hint = "the result is None: is a `return` missing?"
     lines = [("input", f"{name} = {show(value)}") for name, value in (inputs or {}).items()]
     lines += [("received", show(actual)), ("expected", show(expected))]

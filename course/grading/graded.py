@@ -85,7 +85,7 @@ def in_order(
         if name in above:
             raise pytest.UsageError(f"problems need each other: {' -> '.join((*above, name))}")
         if name not in ordered:
-            for needed in sorted(needs.get(name, ()), key=lambda n: place.get(n, len(place))):
+            for needed in sorted(needs.get(name, ()), key=lambda n: (place.get(n, len(place)), n)):
                 visit(needed, (*above, name))
             ordered[name] = None
 

@@ -21,7 +21,7 @@ def results(scores: Sequence[ProblemScore], seconds: float) -> dict[str, Any]:
             "score": row.points,
             "max_score": row.possible,
             "status": "passed" if row.status == "passed" else "failed",
-            "output": "\n".join([verdict(row), *explanation(row)]),
+            "output": "\n".join(explanation(row) or [verdict(row)]),
             "visibility": "visible",
         }
         for row in scores
@@ -29,11 +29,17 @@ def results(scores: Sequence[ProblemScore], seconds: float) -> dict[str, Any]:
     return {
         "score": round(sum(row.points for row in scores), 6),
         "execution_time": round(seconds),
-        "output": f"{sum(row.status == 'passed' for row in scores)} of {len(scores)} problems pass",
+        "output": _summary(scores),
         "visibility": "visible",
         "stdout_visibility": "visible",
         "tests": tests,
     }
+
+
+def _summary(scores: Sequence[ProblemScore]) -> str:
+    if not scores:
+        return "nothing was graded"
+    return f"{sum(row.status == 'passed' for row in scores)} of {len(scores)} problems pass"
 
 
 def write_results(path: Path, scores: Sequence[ProblemScore], seconds: float) -> None:

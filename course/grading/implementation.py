@@ -120,9 +120,7 @@ class Implementation:
             with self.guard:
                 module = importlib.import_module(self.where.removesuffix(".py").replace("/", "."))
         except (Exception, SystemExit) as error:
-            raise BrokenAdaptersError(
-                f"{self.where} cannot be imported: {self._first_line(error)}"
-            ) from error
+            raise BrokenAdaptersError(self._first_line(error)) from error
         self._check_origin(module, file)
         functions = {name: value for name, value in vars(module).items() if callable(value)}
         for name, function in functions.items():
@@ -141,18 +139,17 @@ class Implementation:
             )
 
     def _first_line(self, error: BaseException) -> str:
-        """Say what was raised, and in which line of the student's."""
+        """Say what was raised while importing, and in which line of the student's."""
         message = next(iter(str(error).splitlines()), "") or "no message"
+        frames = traceback.extract_tb(error.__traceback__)
+        is_students = self.guard.provenance.is_students
+        places = [(f.filename, f.lineno) for f in frames if is_students(f.filename)]
         if isinstance(error, SyntaxError) and error.filename:
             message = f"{error.msg}: {(error.text or '').strip()}"
-            place: tuple[str, int | None] | None = (error.filename, error.lineno)
-        else:
-            frames = traceback.extract_tb(error.__traceback__)
-            is_students = self.guard.provenance.is_students
-            places = [(f.filename, f.lineno) for f in frames if is_students(f.filename)]
-            place = places[-1] if places else None
-        text = f"{type(error).__name__}: {message}"
-        return f"{text} ({relative(place[0], self.root)}, line {place[1]})" if place else text
+            places = [(error.filename, error.lineno)]
+        file, line = places[-1] if places else (str(self.root / self.where), None)
+        place = relative(file, self.root) + (f", line {line}" if line else "")
+        return f"cannot import {place}: {type(error).__name__}: {message}"
 
 
 def relative(file: str, root: Path) -> str:

@@ -8,6 +8,7 @@ numbers, and a mistake that differs from the truth by 1e-6 is not taken for anot
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -104,12 +105,13 @@ def _without_numbers(failure: Failure) -> str:
 
 
 def _distance_of_values(mine: Any, theirs: Any, expected: Any) -> float:
-    import torch
-
     values = [mine, theirs, expected]
     if all(isinstance(value, float) for value in values):
+        import torch
+
         values = [torch.tensor(value, dtype=torch.float64) for value in values]
-    if all(isinstance(value, torch.Tensor) for value in values):
+    tensor = getattr(sys.modules.get("torch"), "Tensor", ())
+    if all(isinstance(value, tensor) for value in values):
         return _distance_of_numbers(*values)
     try:
         return 0.0 if mine == theirs else 1.0

@@ -154,10 +154,13 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
                 grading.implementation(assignment).functions()
         except BrokenAdaptersError:
             pass  # every test will say so
+    finished = False
     try:
-        return (yield)
-    finally:
-        grading.finish()
+        result = yield
+        finished = True
+        return result
+    finally:  # also after Ctrl-C, but then at once
+        grading.finish(name_mistakes=finished)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -244,7 +247,7 @@ def pytest_report_teststatus(
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Without full marks, a student's run is no success, even if nothing but skips is missing."""
     grading = session.config.stash.get(GRADING, None)
-    if grading is None or not grading.scores:
+    if grading is None or session.config.option.collectonly:
         return
     rows = [row for scores in grading.scores.values() for row in scores]
     if grading.students and exitstatus == 0 and any(row.status != "passed" for row in rows):

@@ -7,18 +7,20 @@ softmax: 1 of 2 points
 """
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from course.grading.scores import ProblemScore
 
 MAX_PRINTED_LINES = 10
+MAX_NAMES = 4
 _COLOURS = {
     "passed": {"green": True},
     "failed": {"red": True},
     "blocked": {"yellow": True},
     "skipped": {"yellow": True},
     "not started": {"light": True},
+    "not run": {"light": True},
 }
 
 
@@ -42,6 +44,8 @@ def verdict(row: ProblemScore) -> str:
         titles = " or ".join(mistake.title for mistake in row.mistakes)
         return f"failed: {titles or reason}"
     left = [outcome for outcome in row.outcomes if outcome.status == row.status]
+    if row.status == "not run":
+        return f"{len(left)} of {len(row.outcomes)} tests not run"
     if row.status == "skipped":
         return f"skipped, earns nothing: {left[0].reason}"
     failure = left[0].failure
@@ -72,32 +76,37 @@ def explanation(row: ProblemScore) -> list[str]:
         lines += _labelled("printed", "\n".join(printed))
     lines += _labelled("test", first.nodeid)
     if others:
-        names = ", ".join(dict.fromkeys(outcome.name.partition("[")[0] for outcome in others))
-        lines += _labelled("also failing", names)
+        names = [outcome.name for outcome in others[:MAX_NAMES]]
+        more = [f"and {len(others) - MAX_NAMES} more"] * (len(others) > MAX_NAMES)
+        lines += _labelled("also failing", ", ".join(names + more))
     return lines
 
 
 def _labelled(label: str, text: str) -> list[str]:
     first, *rest = text.splitlines() or [""]
-    return [f"  {label:<12}{first}", *(f"  {'':<12}{line}" for line in rest)]
+    return [f"  {label:<14}{first}", *(f"  {'':<14}{line}" for line in rest)]
 
 
-def write_explanations(writer: Writer, rows: Iterable[ProblemScore]) -> None:
-    """Write the blocks of all failed problems; the same reason for all of them only once."""
-    written: set[str] = set()
+def write_explanations(writer: Writer, rows: Sequence[ProblemScore]) -> None:
+    """Write the blocks of all failed problems, or the one reason why nothing could be graded."""
+    names = {row.name for row in rows}
     for row in rows:
-        failure = row.failures[0].failure if row.failures else None
-        if row.status != "failed" or (failure is not None and failure.kind == "broken"):
+        if row.status != "failed":
             continue
-        block = explanation(row)
-        if block[0] in written:
-            continue
-        written.add(block[0])
+        first, *rest = explanation(row)
         writer.write_line("")
-        writer.write_line(f"{row.name}: {_points(row)}", bold=True, red=True)
-        writer.write_line(f"  {block[0]}", bold=True)
-        for line in block[1:]:
+        if row.is_broken:
+            writer.write_line("Nothing can be graded:", bold=True, red=True)
+            writer.write_line(f"  {first}", bold=True)
+            return
+        points = f"{row.points:g} of {row.possible:g} points"
+        writer.write_line(f"{row.name}: {points}", bold=True, red=True)
+        writer.write_line(f"  {first}", bold=True)
+        for line in rest:
             writer.write_line(f"  {line}")
+        absent = [name for name in row.outcomes[0].graded.needs if name not in names]
+        if absent:
+            writer.write_line(f"    {row.name} builds on {', '.join(absent)}, not part of this run")
 
 
 def write_table(
@@ -118,10 +127,6 @@ def write_table(
     writer.write_line(
         f"{'total':<{name_width}}  {total:>{points_width}}  {summary}", bold=True, **complete
     )
-
-
-def _points(row: ProblemScore) -> str:
-    return f"{row.points:g} of {row.possible:g} points"
 
 
 def _fit(line: str, width: int) -> str:

@@ -13,7 +13,7 @@ from course.grading.catalogue import Mistake
 from course.grading.failure import Failure
 from course.grading.graded import Graded
 
-Status = Literal["passed", "failed", "not started", "skipped"]
+Status = Literal["passed", "failed", "not started", "skipped", "not run"]
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,18 @@ class ProblemScore:
         return round(sum(o.graded.points for o in self.outcomes), 6)
 
     @property
-    def status(self) -> Literal["passed", "failed", "not started", "skipped", "blocked"]:
+    def status(self) -> Status | Literal["blocked"]:
         """The worst that happened; "blocked" if a needed problem explains it."""
-        statuses = {outcome.status for outcome in self.outcomes}
-        if statuses == {"passed"}:
-            return "passed"
         if self.blocked_by:
             return "blocked"
-        if "failed" in statuses:
-            return "failed"
-        return "not started" if "not started" in statuses else "skipped"
+        statuses = {outcome.status for outcome in self.outcomes}
+        order: tuple[Status, ...] = ("failed", "not started", "skipped", "not run")
+        return next((status for status in order if status in statuses), "passed")
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether there were no adapters to grade at all."""
+        return any(o.failure is not None and o.failure.kind == "broken" for o in self.outcomes)
 
     @property
     def failures(self) -> list[Outcome]:
@@ -82,7 +84,7 @@ def score(outcomes: Iterable[Outcome], needs: Mapping[str, set[str]]) -> list[Pr
         row = rows.setdefault(name, ProblemScore(outcome.graded.assignment, name))
         row.outcomes.append(outcome)
     for row in rows.values():
-        if row.status == "failed" or _calls_unstarted(row):
+        if (row.status == "failed" and not row.is_broken) or _calls_unstarted(row):
             row.blocked_by = _root_cause(row.name, rows, needs)
     return list(rows.values())
 

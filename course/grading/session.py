@@ -85,18 +85,22 @@ class Grading:
             if kept is not None:
                 self.outcomes[item.nodeid] = kept
 
-    def finish(self) -> None:
+    def finish(self, *, name_mistakes: bool) -> None:
         """Turn outcomes into scores, and recognise the mistakes in a student's failures."""
+        for item in self.items:
+            about = graded(item)
+            if about is not None and item.nodeid not in self.outcomes:
+                self.outcomes[item.nodeid] = Outcome(item.nodeid, about, "not run")
         for assignment in dict.fromkeys(o.graded.assignment for o in self.outcomes.values()):
             outcomes = [o for o in self.outcomes.values() if o.graded.assignment == assignment]
-            about = [a for a in map(graded, self.items) if a and a.assignment == assignment]
-            rows = self.scores[assignment] = score(outcomes, needs_of(about))
-            if assignment in self.students:
+            needs = needs_of(outcome.graded for outcome in outcomes)
+            rows = self.scores[assignment] = score(outcomes, needs)
+            if name_mistakes and assignment in self.students:
                 self._name_mistakes(assignment, rows)
 
     def _name_mistakes(self, assignment: str, rows: Sequence[ProblemScore]) -> None:
-        failed = [row for row in rows if row.status == "failed"]
-        if not failed or all(o.failure and o.failure.kind == "broken" for o in failed[0].failures):
+        failed = [row for row in rows if row.status == "failed" and not row.is_broken]
+        if not failed:
             return
         mistakes = load_mistakes(assignment)
         base = Implementation(self.root, assignment, student=False)
