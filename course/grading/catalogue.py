@@ -59,32 +59,44 @@ def alternative(problem: str, title: str) -> Callable[[Callable[[], Overlay]], A
     return lambda build: Alternative(problem, title, build)
 
 
-def load_mistakes(assignment: str) -> list[Mistake]:
-    """Return the mistakes of `tests/<assignment>/mistakes`, in the order in which they stand."""
-    return list(_entries(f"tests.{assignment}.mistakes", Mistake))
+def load_mistakes(assignment: str, *, skip_broken: bool = False) -> list[Mistake]:
+    """Return the mistakes of `tests/<assignment>/mistakes`, in the order in which they stand.
+
+    `skip_broken` leaves out modules that cannot be imported: where the reference is not released,
+    what is built from it cannot be had.
+    """
+    return list(_entries(f"tests.{assignment}.mistakes", Mistake, skip_broken))
 
 
 def load_alternatives(assignment: str) -> list[Alternative]:
     """Return the alternatives of `tests/<assignment>/alternatives`, in the order they stand in."""
-    return list(_entries(f"tests.{assignment}.alternatives", Alternative))
+    return list(_entries(f"tests.{assignment}.alternatives", Alternative, skip_broken=False))
 
 
-def _entries(name: str, kind: type[Entry]) -> Iterator[Entry]:
-    for module in _modules(name):
+def _entries(name: str, kind: type[Entry], skip_broken: bool) -> Iterator[Entry]:
+    """Yield the entries that are variables of the modules, or stand in lists that are."""
+    seen: set[int] = set()
+    for module in _modules(name, skip_broken):
         for value in vars(module).values():
-            for entry in value if isinstance(value, list) else [value]:
-                if isinstance(entry, kind):
+            for entry in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(entry, kind) and id(entry) not in seen:
+                    seen.add(id(entry))
                     yield entry
 
 
-def _modules(name: str) -> Iterator[ModuleType]:
+def _modules(name: str, skip_broken: bool) -> Iterator[ModuleType]:
     """Import a module, and if it is a package the modules in it; nothing where there is none."""
     try:
         module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and name.startswith(error.name):
+    except ImportError as error:
+        absent = error.name is not None and f"{name}.".startswith(f"{error.name}.")
+        if skip_broken or absent:
             return
         raise
     yield module
     for info in sorted(pkgutil.iter_modules(getattr(module, "__path__", [])), key=lambda m: m.name):
-        yield importlib.import_module(f"{name}.{info.name}")
+        try:
+            yield importlib.import_module(f"{name}.{info.name}")
+        except ImportError:
+            if not skip_broken:
+                raise

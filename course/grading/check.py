@@ -56,6 +56,7 @@ def close(
     on the CPU, and the dtype itself is not compared. NaN equals NaN, infinity itself. Tolerances
     left out come from the dtype of `actual`: about 100 roundings of a number of that size.
     """
+    __tracebackhide__ = True
     import torch
 
     received, wanted = _tensor(actual), _tensor(expected)
@@ -111,6 +112,7 @@ def equal(
     inputs: Mapping[str, Any] | None = None,
 ) -> None:
     """Fail unless `actual` equals `expected`: numbers, strings, lists, dicts, or whole tensors."""
+    __tracebackhide__ = True
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(expected, torch.Tensor):
         close(actual, expected, what=what, hint=hint, rtol=0, atol=0, inputs=inputs)
@@ -134,6 +136,7 @@ def true(
     inputs: Mapping[str, Any] | None = None,
 ) -> None:
     """Fail with the line `what` (what is wrong) unless `condition`; show `observed` if given."""
+    __tracebackhide__ = True
     if bool(condition):
         return
     lines = [("input", f"{name} = {show(value)}") for name, value in (inputs or {}).items()]

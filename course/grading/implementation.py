@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from course.grading.guard import Guard
+from course.grading.guard import ForbiddenError, Guard
 from course.grading.guard.boundary import Boundary
 from course.grading.rules import load_rules
 
@@ -54,6 +54,7 @@ class Adapters:
             raise MissingAdapterError(f"{self._where} has no function {name}")
 
         def adapter(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             self.last_call = call = Call(name, _by_name(function, args, kwargs))
             call.returned = self._call(function, *args, **kwargs)
             return call.returned
@@ -149,7 +150,8 @@ class Implementation:
             places = [(error.filename, error.lineno)]
         file, line = places[-1] if places else (str(self.root / self.where), None)
         place = relative(file, self.root) + (f", line {line}" if line else "")
-        return f"cannot import {place}: {type(error).__name__}: {message}"
+        kind = "" if isinstance(error, ForbiddenError) else f"{type(error).__name__}: "
+        return f"cannot import {place}: {kind}{message}"
 
 
 def relative(file: str, root: Path) -> str:
@@ -161,4 +163,5 @@ def relative(file: str, root: Path) -> str:
 
 
 def _plain_call(function: Callable, /, *args: Any, **kwargs: Any) -> Any:
+    __tracebackhide__ = True
     return function(*args, **kwargs)

@@ -271,5 +271,6 @@ def pytest_terminal_summary(
         write_table(terminalreporter, title, rows, width, assignment in grading.partial)
     if grading.students and any(r.status == "failed" for s in grading.scores.values() for r in s):
         terminalreporter.write_line(
-            f"one problem alone: pytest {grading.students[0]} --problem NAME; all of a trace: -vv"
+            f"one problem alone: uv run pytest {grading.students[0]} --problem NAME;"
+            " pytest's own traces: -vv"
         )

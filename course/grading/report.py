@@ -7,13 +7,14 @@ softmax: 1 of 2 points
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
 from course.grading.scores import ProblemScore
 
 MAX_PRINTED_LINES = 10
-MAX_NAMES = 4
+MIN_WIDTH = 110  # of the table; a narrower terminal wraps its lines
 _COLOURS = {
     "passed": {"green": True},
     "failed": {"red": True},
@@ -76,15 +77,16 @@ def explanation(row: ProblemScore) -> list[str]:
         lines += _labelled("printed", "\n".join(printed))
     lines += _labelled("test", first.nodeid)
     if others:
-        names = [outcome.name for outcome in others[:MAX_NAMES]]
-        more = [f"and {len(others) - MAX_NAMES} more"] * (len(others) > MAX_NAMES)
-        lines += _labelled("also failing", ", ".join(names + more))
+        cases = Counter(outcome.name.partition("[")[0] for outcome in others)
+        names = [f"{name} ({n} cases)" if n > 1 else name for name, n in cases.items()]
+        lines += _labelled("also failing", ", ".join(names))
     return lines
 
 
 def _labelled(label: str, text: str) -> list[str]:
     first, *rest = text.splitlines() or [""]
-    return [f"  {label:<14}{first}", *(f"  {'':<14}{line}" for line in rest)]
+    lines = [f"  {label:<14}{first}", *(f"  {'':<14}{line}" for line in rest)]
+    return [line.rstrip() for line in lines]
 
 
 def write_explanations(writer: Writer, rows: Sequence[ProblemScore]) -> None:
@@ -99,7 +101,7 @@ def write_explanations(writer: Writer, rows: Sequence[ProblemScore]) -> None:
             writer.write_line("Nothing can be graded:", bold=True, red=True)
             writer.write_line(f"  {first}", bold=True)
             return
-        points = f"{row.points:g} of {row.possible:g} points"
+        points = f"{_number(row.points)} of {_number(row.possible)} points"
         writer.write_line(f"{row.name}: {points}", bold=True, red=True)
         writer.write_line(f"  {first}", bold=True)
         for line in rest:
@@ -114,12 +116,13 @@ def write_table(
 ) -> None:
     """Write one line a problem, then the total; `partial`: not all tests of the assignment ran."""
     name_width = max(len(row.name) for row in rows)
-    points = [f"{row.points:g} / {row.possible:g}" for row in rows]
-    total = f"{sum(r.points for r in rows):g} / {sum(r.possible for r in rows):g}"
+    points = [f"{_number(row.points)} / {_number(row.possible)}" for row in rows]
+    earned, possible = sum(row.points for row in rows), sum(row.possible for row in rows)
+    total = f"{_number(earned)} / {_number(possible)}"
     points_width = max(map(len, [*points, total]))
     writer.write_sep("=", title, bold=True)
-    for row, earned in zip(rows, points, strict=True):
-        line = f"{row.name:<{name_width}}  {earned:>{points_width}}  {verdict(row)}"
+    for row, of in zip(rows, points, strict=True):
+        line = f"{row.name:<{name_width}}  {of:>{points_width}}  {verdict(row)}"
         writer.write_line(_fit(line, width), **_COLOURS[row.status])
     passed = sum(row.status == "passed" for row in rows)
     summary = f"{passed} of {len(rows)} problems pass" + (" (a part was selected)" * partial)
@@ -129,5 +132,10 @@ def write_table(
     )
 
 
+def _number(points: float) -> str:
+    return f"{round(points, 2):g}"
+
+
 def _fit(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: max(width - 4, 20)] + " ..."
+    width = max(width, MIN_WIDTH)
+    return line if len(line) <= width else line[: width - 4] + " ..."

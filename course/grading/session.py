@@ -1,5 +1,6 @@
 """What the grader knows during a test run, and how it runs a test once more on other adapters."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from _pytest.runner import runtestprotocol
 
 from course.grading.catalogue import Mistake, load_mistakes
 from course.grading.failure import Context, explain
-from course.grading.graded import graded, needs_of
+from course.grading.graded import KEY, graded, needs_of
 from course.grading.implementation import Adapters, BrokenAdaptersError, Implementation
 from course.grading.naming import recognise
 from course.grading.scores import Outcome, ProblemScore, Status, score
@@ -102,7 +103,7 @@ class Grading:
         failed = [row for row in rows if row.status == "failed" and not row.is_broken]
         if not failed:
             return
-        mistakes = load_mistakes(assignment)
+        mistakes = load_mistakes(assignment, skip_broken=True)
         base = Implementation(self.root, assignment, student=False)
         if not (self.root / base.where).is_file():  # released without the reference
             base = self.implementation(assignment)
@@ -123,15 +124,17 @@ class Grading:
         def theirs(item: pytest.Item, mistake: Mistake) -> Outcome:
             if time.monotonic() > deadline:
                 raise _OutOfTime
-            if mistake not in built:
-                built[mistake] = base.overlaid(mistake.build(), guarded=False)
+            try:
+                if mistake not in built:
+                    built[mistake] = base.overlaid(mistake.build(), guarded=False)
+            except (ImportError, BrokenAdaptersError):
+                return Outcome(item.nodeid, item.stash[KEY], "not run")
             return self.replay(item, built[mistake])
 
+        found = None
         own = [mistake for mistake in mistakes if mistake.problem == row.name]
-        try:
+        with contextlib.suppress(_OutOfTime):
             found = recognise(items, lambda item: self.outcomes[item.nodeid], theirs, own)
-        except (_OutOfTime, BrokenAdaptersError, ImportError):
-            return
         if found:
             row.telling, row.mistakes = found.outcome, found.mistakes
 

@@ -4,6 +4,7 @@ import reprlib
 import sys
 from typing import Any
 
+MAX_WIDTH = 160  # of what is not a tensor
 _REPR = reprlib.Repr()
 _REPR.maxlist = _REPR.maxtuple = _REPR.maxset = _REPR.maxfrozenset = 12
 _REPR.maxdict = 6
@@ -60,7 +61,8 @@ def _show_object(value: Any) -> str:
         items = [brief(item) for item in value[:6]] + ["..."] * (len(value) > 6)
         return opening + ", ".join(items) + closing
     try:
-        return _REPR.repr(value)
+        text = _REPR.repr(value)
+        return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 4] + " ..."
     except Exception as error:  # a student's __repr__ may raise anything
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 

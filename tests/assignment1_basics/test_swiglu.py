@@ -24,7 +24,7 @@ widths = st.integers(1, 24)
 
 # d_ff is any number (not 8/3 d_model); d_ff = d_model comes first, where any order of the three
 # matrices has a valid shape.
-@pytest.mark.problem("swiglu", points=1)
+@pytest.mark.problem("swiglu", points=1, needs=["silu"])
 @few_examples
 @given(leading=leading_shapes, d_model=widths, d_ff=widths, seed=seeds)
 @example(leading=(2,), d_model=4, d_ff=4, seed=0)
@@ -46,7 +46,7 @@ def test_swiglu(adapters, leading, d_model, d_ff, seed):
     )
 
 
-@pytest.mark.problem("swiglu", points=1)
+@pytest.mark.problem("swiglu", points=1, needs=["silu"])
 def test_swiglu_gradient(adapters):
     tensors = normals((6, 4), (4, 6), (6, 4), (2, 3, 4), seed=2)
     (w1, w1_64), (w2, w2_64), (w3, w3_64), (x, x64) = map(trainable, tensors)

@@ -29,6 +29,7 @@ class Boundary:
 
     def call(self, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
         """Call the student's function behind the guard; return its result, adopted."""
+        __tracebackhide__ = True
         with self._guard:
             result = function(*args, **kwargs)
         return self.adopt(result)
@@ -81,6 +82,7 @@ class Boundary:
 
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
             if guard.is_inside():  # called by the student's own code
                 return function(*args, **kwargs)
             return self.call(function, *args, **kwargs)
