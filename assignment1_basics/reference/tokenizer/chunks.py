@@ -7,7 +7,6 @@ whatever else the text holds.
 """
 
 import mmap
-import os
 import re
 from collections.abc import Iterator
 
@@ -41,10 +40,3 @@ def _next_cut(data: bytes | mmap.mmap, position: int, specials: SpecialTokens) -
         if not before[-1].isspace() and not specials.straddles(data, cut):
             return cut
     return len(data)
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -7,14 +7,15 @@ there are a few chunks per thread in memory, however large the file is.
 
 import mmap
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from assignment1_basics.reference.tokenizer.chunks import available_cores, chunks
+from assignment1_basics.reference.tokenizer.chunks import chunks
+from assignment1_basics.reference.tokenizer.parallel import available_cores, map_in_order
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
 from assignment1_basics.reference.tokenizer.token_file import writing_token_file
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 CHUNK = 4 << 20  # bytes of text: 20 ms of work
 _CHUNKS_AHEAD = 2  # per thread
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Encoded(NamedTuple):
@@ -95,7 +93,7 @@ def encode_file(
 
         try:
             ahead = _CHUNKS_AHEAD * threads
-            for (start, end), (ids, added) in _map_in_order(
+            for (start, end), (ids, added) in map_in_order(
                 pool, encode, chunks(data, specials, chunk_size), ahead
             ):
                 writer.append(ids)
@@ -107,23 +105,6 @@ def encode_file(
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return Encoded(size, writer.count, dict(num_special), num_replaced)
-
-
-def _map_in_order(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    ahead: int,
-) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, result) in order; work on at most `ahead` items before they are asked for."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    for item in items:
-        waiting.append((item, pool.submit(function, item)))
-        if len(waiting) > ahead:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    for first, future in waiting:
-        yield first, future.result()
 
 
 def encode_in_parallel(

@@ -13,17 +13,17 @@ A file that is not UTF-8 is refused, with the place of its first wrong byte.
 import mmap
 import os
 import queue
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from assignment1_basics.reference.tokenizer.chunks import available_cores, chunks
+from assignment1_basics.reference.tokenizer.chunks import chunks
 from assignment1_basics.reference.tokenizer.compiled import kernel
 from assignment1_basics.reference.tokenizer.memory import address_of, int64_at, set_int64
+from assignment1_basics.reference.tokenizer.parallel import available_cores, map_in_order
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
 from assignment1_basics.reference.tokenizer.scanner import next_word_end
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
@@ -92,29 +92,21 @@ def count_words(
     for table in tables:
         free_tables.put(table)
 
-    def count_chunk(chunk: tuple[int, int]) -> int:
+    def count_chunk(chunk: tuple[int, int]) -> None:
         table = free_tables.get()
         try:
             _count_chunk(data, what, *chunk, special, table)
         finally:
             free_tables.put(table)
-        return chunk[1]
-
-    def report(done: int) -> None:
-        if progress:
-            progress("counting", done, len(data))
 
     with ThreadPoolExecutor(n_threads) as pool:
         try:
-            # In the order of the file, so that the first error is that of the first chunk; and not
-            # all at once, since looking for a cut brings pages in that only counting gives back.
-            running: deque[Future[int]] = deque()
-            for chunk in chunks(data, special, chunk_size):
-                running.append(pool.submit(count_chunk, chunk))
-                if len(running) > 2 * n_threads:
-                    report(running.popleft().result())
-            for future in running:
-                report(future.result())
+            # In the order of the file: the first error is that of the first chunk.
+            for (_, done), _ in map_in_order(
+                pool, count_chunk, chunks(data, special, chunk_size), 2 * n_threads
+            ):
+                if progress:
+                    progress("counting", done, len(data))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
