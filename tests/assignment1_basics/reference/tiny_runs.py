@@ -38,6 +38,7 @@ def write_tokens(path: Path, n: int = 3000, seed: int = 0, tokenizer_hash: str =
 
 def tiny_config(folder: Path, **changes: Any) -> TrainConfig:
     """Write token files into `folder` and return the config of a run on them."""
+    folder.mkdir(parents=True, exist_ok=True)
     train, valid = folder / "train.tok", folder / "valid.tok"
     if not train.exists():
         write_tokens(train)
