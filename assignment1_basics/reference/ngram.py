@@ -150,7 +150,8 @@ def _level(grams: Keys, counts: Counts) -> _Level:
             3 - 4 * y * n4 / n3 if n3 else 0.5,
         ]
     )
-    discounts = np.clip(discounts, 0, (0.0, 0.999, 1.999, 2.999))
+    # Above zero, so that no byte is impossible, and below the count; matters for tiny texts only.
+    discounts = np.clip(discounts, (0.0, 0.01, 0.01, 0.01), (0.0, 0.999, 1.999, 2.999))
     context = grams >> np.uint64(8)
     starts = _starts(context)
     totals = np.add.reduceat(counts, starts)

@@ -6,7 +6,6 @@ Sources: `prose` (English from the documentation of the software installed here,
 written as `<endoftext>`.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import tyro
 from course.corpus.files import read_files
 from course.corpus.harvest import prose
 from course.corpus.hugging_face import read_dataset
+from course.corpus.parallel import num_processes
 from course.corpus.stories import stories
 from course.corpus.writing import write
 from course.errors import UserError
@@ -83,7 +83,7 @@ def _documents(options: Options, max_bytes: int | None) -> Iterator[str]:
         given = getattr(options, name)
         if given and options.source != source:
             raise UserError(f"--{name} {given} needs --source {source}")
-    processes = os.cpu_count() or 1
+    processes = num_processes()
     match options.source:
         case "prose":
             return prose(processes=processes)

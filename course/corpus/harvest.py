@@ -14,18 +14,16 @@ import email
 import hashlib
 import os
 import re
-import signal
 import sysconfig
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from inspect import cleandoc
-from multiprocessing import get_context
 from pathlib import Path
 
 from course.corpus.deduplicate import SeenText
 from course.corpus.english import paragraphs
+from course.corpus.parallel import parallel_map
 
 MIN_DOCUMENT = 200  # characters; what is shorter says too little about anything
 MAX_FILE = 4_000_000  # bytes; longer files are generated tables
@@ -66,7 +64,7 @@ def prose(
     """
     seen = SeenText()
     total = 0
-    for found in _read_all(_files(_roots()), processes):
+    for found in parallel_map(_read, _files(_roots()), processes, chunk=64):
         new = [paragraph for paragraph in found if seen.is_new(paragraph)]
         document = _join(new)
         if len(document) < MIN_DOCUMENT:
@@ -160,21 +158,3 @@ def _join(parts: list[str]) -> str:
     """Join paragraphs with blank lines between, list items without."""
     text = "".join(("\n" if part.startswith("- ") else "\n\n") + part for part in parts)
     return text.strip()
-
-
-def _read_all(files: list[tuple[str, Path]], processes: int) -> Iterator[list[str]]:
-    """Yield `_read` of every file, in their order."""
-    if processes <= 1:
-        yield from map(_read, files)
-        return
-    # Spawned, not forked: the caller may have threads (torch does), which a fork does not copy.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_ignore_interrupt)
-    try:
-        yield from pool.map(_read, files, chunksize=64)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent process, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

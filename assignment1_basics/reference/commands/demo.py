@@ -7,7 +7,6 @@ it goes on from what is done already.
 """
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ PROMPTS = {
     "prose": ("", "The function returns", "This module provides"),
     "stories": ("", "Once upon a time", "One day, a little fox"),
 }
+SAMPLE_TOKENS = 300
 CONTEXT = {"prose": 128, "stories": 256}  # a story has about 220 tokens
 
 
@@ -129,8 +129,9 @@ class _Demo:
 
     def _write_corpus(self, _: str) -> Facts:
         from course.corpus import prose, stories, write
+        from course.corpus.parallel import num_processes
 
-        processes = os.cpu_count() or 1
+        processes = num_processes()
         documents = (
             prose(CORPUS_BYTES, processes=processes)
             if self.options.corpus == "prose"
@@ -225,7 +226,7 @@ class _Demo:
         model, _ = load_model(self.model, "cpu")
         tokenizer = Tokenizer.load(self.tokenizer)
         texts = demo_report.samples(
-            model, tokenizer, PROMPTS[self.options.corpus], 300, self.options.seed
+            model, tokenizer, PROMPTS[self.options.corpus], SAMPLE_TOKENS, self.options.seed
         )
         name = f"Transformer, {trained['parameters'] / 1e6:.1f}M parameters"
         scores = {**yardsticks, name: trained["bits_per_byte"]}

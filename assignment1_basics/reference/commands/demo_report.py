@@ -3,7 +3,7 @@
 import gzip
 import lzma
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -105,8 +105,9 @@ def samples(
     return texts
 
 
-def _smooth(values: Iterable[float], memory: float = 0.98) -> list[float]:
-    """Return the exponential moving average, without the pull of its start."""
+def _smooth(values: Sequence[float]) -> list[float]:
+    """Return the exponential moving average over a thirtieth of the run, unbiased at its start."""
+    memory = 1 - min(1.0, 30 / len(values))
     total = weight = 0.0
     smoothed = []
     for value in values:

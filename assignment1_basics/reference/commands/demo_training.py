@@ -72,7 +72,7 @@ def with_steps(config: TrainConfig, steps: int, precision: Precision) -> TrainCo
         schedule=replace(config.schedule, warmup_steps=max(1, steps // 15)),
         eval_interval=max(1, steps // 12),
         eval_batches=24,
-        checkpoint_interval=max(1, steps // 6),
+        checkpoint_interval=max(50, steps // 6),
     )
 
 

@@ -7,16 +7,13 @@ the same one, whatever the count, so that parts can be written by several proces
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from random import Random
 
+from course.corpus.parallel import parallel_map
 from course.corpus.stories.people import cast
 from course.corpus.stories.plots import PLOTS
 from course.corpus.stories.telling import Teller
-
-_CHUNK = 512
 
 
 def story(index: int, seed: int = 0) -> str:
@@ -36,15 +33,7 @@ def stories(count: int, seed: int = 0, processes: int = 1) -> Iterator[str]:
         processes: write them in so many processes; the result is the same. Above 1, the calling
             script needs the usual `if __name__ == "__main__"` guard.
     """
-    if processes <= 1:
-        yield from (story(index, seed) for index in range(count))
-        return
-    # Spawned, not forked: the caller may have threads, which a fork does not copy.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"))
-    try:
-        yield from pool.map(partial(story, seed=seed), range(count), chunksize=_CHUNK)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    yield from parallel_map(partial(story, seed=seed), range(count), processes, chunk=256)
 
 
 __all__ = ["stories", "story"]

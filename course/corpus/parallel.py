@@ -1,0 +1,46 @@
+"""A lazy map over processes, in order: for plain Python, which threads cannot run at once."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+MAX_PROCESSES = 8
+
+
+def num_processes() -> int:
+    """Return how many processes are worth while: the cores that this one may use, at most 8."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(MAX_PROCESSES, len(os.sched_getaffinity(0)))
+    return min(MAX_PROCESSES, os.cpu_count() or 1)
+
+
+def parallel_map(
+    function: Callable[[T], R], items: Sequence[T], processes: int, chunk: int
+) -> Iterator[R]:
+    """Yield `function(item)` of every item in order; with one process, in this one.
+
+    Args:
+        function: importable, as is its argument and its result picklable.
+        items: what it is called with.
+        processes: above 1, the calling script needs the `if __name__ == "__main__"` guard, since
+            workers are spawned: the caller may have threads (torch does), which a fork breaks.
+        chunk: so many items go to a worker at a time.
+    """
+    if processes <= 1:
+        yield from map(function, items)
+        return
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_ignore_interrupt)
+    try:
+        yield from pool.map(function, items, chunksize=chunk)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the parent process, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

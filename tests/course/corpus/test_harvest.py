@@ -1,0 +1,120 @@
+"""Prose from installed software: from a small made-up installation, and from this one."""
+
+import pytest
+
+from course.corpus import harvest, prose
+
+LONG = "This sentence says what the {0} function of the module does with its first argument. "
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Two roots with a few files, in place of the real ones."""
+    library, packages = tmp_path / "lib", tmp_path / "packages"
+
+    def add(root, name, text, encoding="utf-8"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding=encoding)
+
+    docstring = '"""' + LONG.format("alpha") + "\n\n" + _story("docstring") + '"""\n'
+    add(library, "alpha.py", docstring + 'x = "not a docstring"\n')
+    comment = "".join(f"# {line}\n" for line in _story("comment").split(". "))
+    add(library, "beta.py", "import os\n\n" + comment)
+    add(library, "test/alpha.py", '"""' + _story("tests") + '"""')
+    add(library, "pydoc_data/topics.py", "# made\ntopics = {'if': '" + _story("topic") + "'}\n")
+    add(packages, "pack/header.h", "/** " + _story("header") + " */ int f(void);\n")
+    add(packages, "pack/README.md", _story("readme") + "\n\n```\ncode\n```\n")
+    add(packages, "pack/latin.py", '"""' + _story("latin") + ' \xe9"""', "latin-1")
+    add(packages, "pack-1.dist-info/METADATA", "Name: pack\n\n" + _story("metadata"))
+    add(packages, "pack-1.dist-info/LICENSE", _story("readme"))  # a copy
+    add(packages, "own-1.dist-info/METADATA", "Name: own\n\n" + _story("own"))
+    add(packages, "own-1.dist-info/direct_url.json", "{}")
+    monkeypatch.setattr(harvest, "_roots", lambda: [library, packages])
+    return packages
+
+
+def _story(kind):
+    numbers = ("first", "second", "third", "fourth", "fifth")
+    return " ".join(
+        f"The {number} line of the {kind} tells us about the {kind} of the {number} {kind} there."
+        for number in numbers
+    )
+
+
+def test_sources(installed):
+    text = "\n".join(prose())
+    for kind in ("docstring", "comment", "topic", "header", "metadata", "readme"):
+        assert f"first line of the {kind}" in text, kind
+    for kind in ("tests", "latin", "own"):
+        assert f"first line of the {kind}" not in text, kind
+    assert "not a docstring" not in text
+    assert "code" not in text
+
+
+def test_copies_are_left_out(installed):
+    assert "\n".join(prose()).count("first line of the readme") == 1
+
+
+def test_max_bytes_takes_a_prefix(installed):
+    whole = list(prose())
+    sizes = []
+    part = list(prose(max_bytes=1000, progress=sizes.append))
+    assert part == whole[: len(part)]
+    assert 0 < len(part) < len(whole)
+    assert sizes == [len(document.encode()) for document in part]
+    assert sum(sizes) <= 1000
+
+
+def test_order_does_not_come_from_the_file_system(installed, monkeypatch):
+    whole = list(prose())
+    walk = harvest.os.walk
+
+    def backwards(root):
+        for folder, subfolders, names in walk(root):
+            subfolders.reverse()
+            yield folder, subfolders, names[::-1]
+
+    monkeypatch.setattr(harvest.os, "walk", backwards)
+    assert list(prose()) == whole
+
+
+def test_fingerprint_changes_with_the_files(installed):
+    before = harvest.fingerprint()
+    assert before == harvest.fingerprint()
+    (installed / "new.py").write_text("x = 1\n")
+    assert harvest.fingerprint() != before
+
+
+def test_strings_and_comments_shadow_each_other():
+    source = '''a = "# no comment"  # no """docstring"""
+b = 'it\\'s """ no docstring'
+"""A docstring # with a hash
+and \\"quotes\\"."""
+r\'\'\'Another\\n\'\'\'
+# one line only
+
+# two
+# lines
+'''
+    assert list(harvest._python_texts(source)) == [
+        'A docstring # with a hash\nand \\"quotes\\".',
+        "Another\\n",
+        " two\n lines",
+    ]
+
+
+def test_what_is_installed_here():
+    documents = list(prose(max_bytes=400_000))
+    size = sum(len(document.encode()) for document in documents)
+    assert 300_000 < size <= 400_000
+    assert all(len(document) >= harvest.MIN_DOCUMENT for document in documents)
+    lines = [line for document in documents for line in document.split("\n") if line]
+    assert len(set(lines)) == len(lines)
+    ascii_share = sum(c.isascii() for d in documents for c in d) / sum(map(len, documents))
+    assert ascii_share > 0.98
+
+
+def test_processes_read_the_same():
+    one = list(prose(max_bytes=150_000))
+    assert list(prose(max_bytes=150_000, processes=2)) == one
