@@ -24,15 +24,13 @@ def suite(request):
 
 @pytest.fixture(scope="module")
 def stubs(suite):
-    return public_functions(importlib.import_module(f"{suite.assignment}.adapters"))
-
-
-def public_functions(module):
-    return {
-        name: function
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not name.startswith("_")
-    }
+    """The stubs by name; where a student has filled them in they are the student's business."""
+    source = ast.parse((ROOT / suite.assignment / "adapters.py").read_text())
+    definitions = [node for node in source.body if isinstance(node, ast.FunctionDef)]
+    if any(ast.unparse(node.body[-1]) != "raise NotImplementedError" for node in definitions):
+        pytest.skip("the stubs are filled in")
+    module = importlib.import_module(f"{suite.assignment}.adapters")
+    return {node.name: getattr(module, node.name) for node in definitions}
 
 
 def test_points_sum_to_100(suite):
@@ -79,21 +77,16 @@ def test_graded_tests_import_no_reference(suite):
                 assert not any("reference" in name.split(".") for name in names), path.name
 
 
-def test_stubs_are_empty(stubs):
-    """One statement, `raise NotImplementedError`, and a docstring that says what is wanted."""
-    for name, function in stubs.items():
-        assert function.__doc__, name
-        (definition,) = ast.parse(inspect.getsource(function)).body
-        _, body = definition.body
-        assert ast.unparse(body) == "raise NotImplementedError", name
+def test_stubs_say_what_is_wanted(stubs):
+    assert [name for name, function in stubs.items() if not function.__doc__] == []
 
 
 def test_reference_has_the_signatures_of_the_stubs(suite, stubs):
-    reference = public_functions(importlib.import_module(f"{suite.assignment}.reference.adapters"))
-    assert sorted(set(stubs) - set(reference)) == []
+    reference = importlib.import_module(f"{suite.assignment}.reference.adapters")
     for name, stub in stubs.items():
-        theirs = inspect.signature(reference[name]).parameters.values()
-        mine = inspect.signature(stub).parameters.values()
-        assert [(p.name, p.kind, p.default) for p in theirs] == [
-            (p.name, p.kind, p.default) for p in mine
-        ], name
+        assert signature(getattr(reference, name)) == signature(stub), name
+
+
+def signature(function):
+    parameters = inspect.signature(function).parameters.values()
+    return [(each.name, each.kind, each.default) for each in parameters]
