@@ -70,10 +70,7 @@ def main() -> None:
                 for system in runs:  # in turn: a slow minute of the machine meets all of them
                     _say(f"{corpus}, {vocab_size}, run {repeat + 1}: {system}")
                     runs[system].append(_measure(system, path, vocab_size, options.threads))
-            tokens = {system: of[0].pop("tokens") for system, of in runs.items()}
-            for of in runs.values():
-                for run in of[1:]:
-                    run.pop("tokens")
+            tokens = {system: of[0]["tokens"] for system, of in runs.items()}
             rows += _rows(corpus, vocab_size, {system: medians(of) for system, of in runs.items()})
             for peer in [system for system in runs if system != "ours" and "ours" in runs]:
                 agreement = _compare(path, tokens["ours"], tokens[peer])

@@ -112,9 +112,10 @@ def in_own_process(
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the median of every number over several runs."""
-    return {key: median(run[key] for run in runs) for key in runs[0]}
+def medians(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the median over several runs of everything that is a number."""
+    numbers = [key for key, value in runs[0].items() if isinstance(value, int | float)]
+    return {key: median(run[key] for run in runs) for key in numbers}
 
 
 def parser(documentation: str | None) -> argparse.ArgumentParser:

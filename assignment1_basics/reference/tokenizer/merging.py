@@ -19,7 +19,7 @@ asked once per distinct neighbour and not once per occurrence.
 
 The time is proportional to the number of merged occurrences, at most one per byte of the distinct
 words, however long a word is. On 100 MB of technical text the first 10,000 merges replace 1.9
-million occurrences with 0.6 million distinct neighbours, in 0.25 s on one core.
+million occurrences, which have 0.6 million distinct neighbours, in 0.25 s on one core.
 """
 
 from typing import Any, NamedTuple

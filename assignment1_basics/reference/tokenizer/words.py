@@ -1,10 +1,10 @@
 """A text file into its distinct pre-tokens and how often each occurs: all that BPE training needs.
 
 The file is mapped into memory and cut into `chunks` that threads take one after the other, without
-the GIL. Each thread counts into a `WordTable` of its own, at 200 MB/s; the tables are added up at
-the end. One table for all threads would need locks, which cost more than the memory of several
-tables. Memory holds the distinct words of each thread and the chunks being read, however long the
-file or its lines are: pages that have been counted are given back.
+the GIL. Each thread counts at 200 MB/s into a `WordTable` of its own, so that none waits for
+another; the tables are added up at the end. Memory holds the distinct words of each thread and the
+chunks being read, however long the file or its lines are: pages that have been counted are given
+back.
 
 A file that is not UTF-8 is refused, with the place of its first wrong byte.
 """
