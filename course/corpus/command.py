@@ -32,29 +32,29 @@ class Options:
     """What to write, and where."""
 
     output: Annotated[Path, tyro.conf.Positional]
-    """File to write."""
+    """file to write"""
     source: Literal["prose", "stories", "files", "hugging-face"] = "prose"
-    """Where the text comes from."""
+    """where the text comes from"""
     files: tuple[str, ...] = ()
-    """source=files: files, folders and patterns such as 'notes/**/*.md'."""
+    """source=files: files, folders and patterns such as 'notes/**/*.md'"""
     dataset: str | None = None
-    """source=hugging-face: owner/name, owner/name/file, tinystories or openwebtext."""
+    """source=hugging-face: owner/name, owner/name/file, tinystories or openwebtext"""
     split: str = "train"
-    """source=hugging-face: which split of a dataset."""
+    """source=hugging-face: which split of a dataset"""
     field: str = "text"
-    """The key or column with the text, in .jsonl files and datasets."""
+    """the key or column with the text, in .jsonl files and datasets"""
     replace_bad_bytes: bool = False
-    """Put U+FFFD where bytes are not UTF-8, instead of refusing the file."""
+    """put U+FFFD where bytes are not UTF-8, instead of refusing the file"""
     count: int | None = None
-    """source=stories: how many (default: 100000, or as many as fit into --max-megabytes)."""
+    """source=stories: how many (default: 100000, or as many as fit into --max-megabytes)"""
     seed: int = 0
-    """source=stories: another seed, other stories."""
+    """source=stories: another seed, other stories"""
     max_megabytes: float | None = None
-    """Stop at so many MB (10^6 bytes) of text."""
+    """stop at so many MB (10^6 bytes) of text"""
     held_out: Path | None = None
-    """Second file: documents kept for evaluation, chosen by a hash of their text."""
+    """second file: documents kept for evaluation, chosen by a hash of their text"""
     held_out_fraction: float = 0.01
-    """The part of all documents that goes to --held-out."""
+    """the part of all documents that goes to --held-out"""
 
 
 def run(options: Options) -> None:
