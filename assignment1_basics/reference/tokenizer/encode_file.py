@@ -108,10 +108,19 @@ def encode_file(
 
 
 def encode_in_parallel(
-    encode: Callable[[bytes], np.ndarray], data: bytes, specials: SpecialTokens, threads: int
+    encode: Callable[[memoryview], np.ndarray], data: bytes, specials: SpecialTokens, threads: int
 ) -> np.ndarray:
     """Encode a text that is in memory with several threads."""
+    text = memoryview(data)
     size = min(CHUNK, max(1 << 16, len(data) // (4 * threads)))
+    parts = chunks(data, specials, size)
+    ids = np.empty(len(data), dtype=np.uint32)  # pages not written take no memory
+    count = 0
     with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(lambda part: encode(data[slice(*part)]), chunks(data, specials, size))
-        return np.concatenate(list(parts))
+        for _, part in map_in_order(
+            pool, lambda part: encode(text[slice(*part)]), parts, _CHUNKS_AHEAD * threads
+        ):
+            ids[count : count + len(part)] = part
+            count += len(part)
+    ids.resize(count, refcheck=False)
+    return ids

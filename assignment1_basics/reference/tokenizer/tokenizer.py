@@ -99,7 +99,7 @@ class Tokenizer:
         data = to_utf8(text) if isinstance(text, str) else text
         encoder = self._encoder_for(len(data))
 
-        def encode(part: bytes) -> np.ndarray:
+        def encode(part: bytes | memoryview) -> np.ndarray:
             return np.asarray(encoder.encode(part, self._specials.find(part))[0], dtype=np.uint32)
 
         if threads == 1 or isinstance(encoder, PlainEncoder):
