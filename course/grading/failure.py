@@ -1,5 +1,6 @@
 """Why a test failed, for its student: one line, a hint, then input, received and expected."""
 
+import itertools
 import linecache
 import re
 from dataclasses import dataclass
@@ -49,10 +50,10 @@ class Context:
 def explain(error: BaseException, trace: TracebackType | None, context: Context) -> Failure:
     """Turn what a test raised into a `Failure`."""
     frames = list(_frames(trace))
-    site = tuple(
-        (file, line) for file, line, _ in frames if file.startswith(str(context.root / "tests"))
-    )
     mine = [f for f in frames if context.provenance.is_students(f[0])]
+    before = itertools.takewhile(lambda f: not context.provenance.is_students(f[0]), frames)
+    tests = str(context.root / "tests")
+    site = tuple((file, line) for file, line, _ in before if file.startswith(tests))
     match error:
         case BrokenAdaptersError():
             return Failure("broken", str(error))

@@ -10,6 +10,7 @@ folder stands for), `graded` (marks, points, order), `guard`, `failure`, `scores
 """
 
 import difflib
+import shutil
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from course.grading.graded import KEY, assignment_of, graded, in_order, mark_graded, needs_of
 from course.grading.gradescope import write_results
 from course.grading.implementation import Adapters, BrokenAdaptersError
-from course.grading.report import write_explanations, write_table
+from course.grading.report import Writer, write_explanations, write_table
 from course.grading.rules import load_rules
 from course.grading.selection import select
 from course.grading.session import GRADING, TIME_LIMIT, Grading, run_silently
@@ -257,12 +258,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         write_results(file, rows, time.monotonic() - grading.started)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: Writer, config: pytest.Config) -> None:
     """Write what failed and why, then the score table."""
     grading = config.stash[GRADING]
-    width = terminalreporter._tw.fullwidth
+    width = shutil.get_terminal_size().columns
     for assignment, rows in grading.scores.items():
         student = assignment in grading.students
         if student:

@@ -14,7 +14,7 @@ from typing import Protocol
 from course.grading.scores import ProblemScore
 
 MAX_PRINTED_LINES = 10
-MIN_WIDTH = 110  # of the table; a narrower terminal wraps its lines
+MIN_WIDTH = 140  # of the table; a narrower terminal wraps its lines
 _COLOURS = {
     "passed": {"green": True},
     "failed": {"red": True},

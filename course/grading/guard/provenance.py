@@ -1,5 +1,6 @@
 """Whose code is it: a library's, the course's (tests, grader), or the student's?"""
 
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -7,14 +8,15 @@ from pathlib import Path
 from types import FrameType
 
 _SEPARATOR = str(Path("/"))
+_CATALOGUE = re.compile(r"[\\/]assignment\d+_\w+[\\/](mistakes|alternatives)\b")
 
 
 class Provenance:
     """Tells by its file whose code it is.
 
     The student's is what is neither a library's nor given: anything below the repository except
-    `tests` and `course`, and anything elsewhere. The right answers of the catalogue
-    (`tests/<assignment>/alternatives`) stand for students', so they count as theirs.
+    `tests` and `course`, and anything elsewhere. The entries of the catalogue
+    (`tests/<assignment>/mistakes` and `alternatives`) stand for students' and count as theirs.
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,7 +35,7 @@ class Provenance:
         """Whether the file is the student's."""
         known = self._known.get(file)
         if known is None:
-            given = file.startswith(self._given) and f"{_SEPARATOR}alternatives" not in file
+            given = file.startswith(self._given) and not _CATALOGUE.search(file)
             known = self._known[file] = not (given or self.is_library(file))
         return known
 

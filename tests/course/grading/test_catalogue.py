@@ -169,3 +169,26 @@ def test_slow_mistakes_do_not_hold_up_grading(toy):
     )
     toy.stubs("def run_double(x): return x * x if x != 'ab' else 'abab'")
     assert toy.pytest("assignment1_toy").row("double") == "double 1.5 / 2 failed: squared"
+
+
+def test_mistakes_that_raise_are_recognised(toy):
+    toy.write(
+        "tests/assignment1_toy/mistakes.py",
+        """
+        from course.grading.catalogue import mistake
+
+        @mistake("double", "int() of everything", says="strings can be doubled too")
+        def number():
+            return {"run_double": lambda x: 2 * int(x)}
+
+        @mistake("double", "float() of everything", says="strings can be doubled too")
+        def real():
+            return {"run_double": lambda x: 2 * float(x)}
+        """,
+    )
+    toy.stubs("def run_double(x): return int(x) + int(x)")
+    run = toy.pytest("assignment1_toy")
+    assert run.row("double") == "double 1 / 2 failed: int() of everything"
+    assert (
+        "run_double raises ValueError: invalid literal for int() with base 10: 'ab'" in run.output
+    )
