@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from assignment1_basics.reference.tokenizer.token_file import TokenFile, open_token_file
 from course.errors import UserError
 from course.files import existing_file
 from course.progress import amount
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 20_000_000  # of a file, to measure its compression
 _SHOWN_TOKENS = 60  # of a token file
+_LONGEST_BAR = 25  # bytes; the few tokens longer than this, mostly rules of dashes, share a bar
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def run(options: Options) -> None:
     for path in options.files:
         existing_file(path, "text")
     tokenizer = Tokenizer.load(options.tokenizer)
+    token_files = {path: open_token_file(path, tokenizer.hash) for path in options.token_files}
     print(
         f"{len(tokenizer.vocab):,} tokens, {len(tokenizer.merges):,} merges, hash {tokenizer.hash}"
     )
@@ -58,8 +61,8 @@ def run(options: Options) -> None:
         print(f"special token {number}: {text!r}")
     if options.text is not None:
         print_split(tokenizer, options.text)
-    for path in options.token_files:
-        print_beginning(tokenizer, path)
+    for path, token_file in token_files.items():
+        print_beginning(tokenizer, path, token_file)
     print_longest(tokenizer, options.longest)
     compression = {path.name: bytes_per_token(tokenizer, path) for path in options.files}
     width = max(map(len, compression), default=0)
@@ -79,11 +82,8 @@ def print_split(tokenizer: "Tokenizer", text: str) -> None:
     print(" ".join(f"{as_text(tokenizer.vocab[number])}:{number}" for number in ids))
 
 
-def print_beginning(tokenizer: "Tokenizer", path: Path) -> None:
-    """Show the first tokens of a token file as text; raises `UserError` for another tokenizer's."""
-    from assignment1_basics.reference.tokenizer.token_file import open_token_file
-
-    file = open_token_file(path, tokenizer.hash)
+def print_beginning(tokenizer: "Tokenizer", path: Path, file: TokenFile) -> None:
+    """Show the first tokens of a token file as text."""
     summary = f"{path}: {len(file.tokens):,} tokens of {file.tokens.itemsize} bytes"
     if file.source_bytes and len(file.tokens):
         ratio = file.source_bytes / len(file.tokens)
@@ -118,7 +118,7 @@ def draw(tokenizer: "Tokenizer", compression: dict[str, float], path: Path) -> P
     from course.plots import COLORS, STYLE, save
 
     lengths = Counter(
-        len(token)
+        min(len(token), _LONGEST_BAR)
         for number, token in tokenizer.vocab.items()
         if number not in tokenizer.special_tokens.values()
     )
@@ -126,7 +126,7 @@ def draw(tokenizer: "Tokenizer", compression: dict[str, float], path: Path) -> P
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.6 * rows), dpi=130, layout="constrained")
         axes = figure.add_subplot(
-            rows, 1, 1, xlabel="length, bytes", ylabel="tokens",
+            rows, 1, 1, xlabel=f"length, bytes ({_LONGEST_BAR}: and more)", ylabel="tokens",
             title=f"{len(tokenizer.vocab):,} tokens by length",
         )  # fmt: skip
         axes.bar(list(lengths), list(lengths.values()), color=COLORS[0])
