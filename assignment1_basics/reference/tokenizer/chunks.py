@@ -40,3 +40,10 @@ def _next_cut(data: bytes | mmap.mmap, position: int, specials: SpecialTokens) -
         if not before[-1].isspace() and not specials.straddles(data, cut):
             return cut
     return len(data)
+
+
+def give_pages_back(data: mmap.mmap, start: int, end: int) -> None:
+    """Drop a part of a mapped file from memory; without this, all that was read would stay."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        aligned = start - start % mmap.PAGESIZE
+        data.madvise(mmap.MADV_DONTNEED, aligned, end - aligned)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from assignment1_basics.reference.tokenizer.chunks import chunks
+from assignment1_basics.reference.tokenizer.chunks import chunks, give_pages_back
 from assignment1_basics.reference.tokenizer.parallel import available_cores, map_in_order
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
@@ -81,6 +81,7 @@ def encode_file(
 
         def encode(chunk: tuple[int, int]) -> tuple[np.ndarray, int]:
             text = data[slice(*chunk)]
+            give_pages_back(data, *chunk)
             try:
                 return tokenizer.encode_array(text).astype(writer.dtype), 0
             except NotUtf8Error as error:

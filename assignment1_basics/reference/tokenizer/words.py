@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assignment1_basics.reference.tokenizer.chunks import chunks
+from assignment1_basics.reference.tokenizer.chunks import chunks, give_pages_back
 from assignment1_basics.reference.tokenizer.compiled import kernel
 from assignment1_basics.reference.tokenizer.memory import address_of, int64_at, set_int64
 from assignment1_basics.reference.tokenizer.parallel import available_cores, map_in_order
@@ -130,9 +130,7 @@ def _count_chunk(
         table.grow()
     if status == NOT_UTF8:
         raise NotUtf8Error(data[state[1]], int(state[1]), what)
-    if hasattr(mmap, "MADV_DONTNEED"):
-        aligned = start - start % mmap.PAGESIZE
-        data.madvise(mmap.MADV_DONTNEED, aligned, end - aligned)
+    give_pages_back(data, start, end)
 
 
 def _parts(chunk: memoryview, special: SpecialTokens) -> np.ndarray:

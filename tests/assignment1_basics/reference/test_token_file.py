@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_an_error_leaves_the_old_file(path):
 # encode_file
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(texts, min_size=1, max_size=12),
     chunk_size=st.integers(1, 300),
@@ -218,6 +219,36 @@ def test_progress_adds_up(tmp_path, path):
     encode_file(tokenizer(), tmp_path / "text.txt", path, progress=done.append, chunk_size=10_000)
     assert sum(done) == len(ENGLISH.encode())
     assert len(done) > 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from /proc")
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """64 MB on one line, with chunks of 1 MB."""
+    tokenizer().save(tmp_path)
+    source = tmp_path / "text.txt"
+    with open(source, "wb") as file:
+        for _ in range(64):
+            file.write(b"the same words once more " * 40_000)
+    code = f"""
+        import re
+        from pathlib import Path
+        from assignment1_basics.reference.tokenizer.encode_file import encode_file
+        from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
+        def peak():
+            return int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+        tokenizer = Tokenizer.load({str(tmp_path)!r})
+        tokenizer.encode_array("word " * 1_000_000, threads=2)
+        before = peak()
+        encode_file(tokenizer, {str(source)!r}, "text.tok", threads=2, chunk_size=1 << 20)
+        print(peak() - before)
+    """
+    out, _ = in_a_process(code, cwd=tmp_path, env=with_path()).communicate(timeout=120)
+    assert int(out) < 32 * 1024  # KiB: a few chunks for each thread, 2 MB of ids for each
+    assert len(open_token_file(tmp_path / "text.tok").tokens) > 10_000_000
+
+
+def with_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def in_a_process(code: str, **options) -> subprocess.Popen:
