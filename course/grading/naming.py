@@ -21,7 +21,8 @@ Test = TypeVar("Test")
 
 UNEXPLAINED = 0.01  # of the distance from the truth
 NOISE = 1e-6  # roundings, of the same distance
-_MAX_PIVOTS = 3
+_MAX_PIVOTS = 2
+_TELLING = ("check", "error")  # not "too slow" and the like, which are the same for all
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,11 @@ def _nearest(mine: Outcome, theirs: dict[Mistake, Outcome]) -> list[Mistake]:
 
 
 def _failing(tests: Sequence[Test], mine: Callable[[Test], Outcome]) -> Iterator[Test]:
-    return (test for test in tests if mine(test).status == "failed")
+    """Yield the tests whose failure has a value or an exception that a mistake may share."""
+    for test in tests:
+        outcome = mine(test)
+        if outcome.failure is not None and outcome.failure.kind in _TELLING:
+            yield test
 
 
 def _others_first_failing(
@@ -92,7 +97,7 @@ def distance(mine: Outcome, theirs: Outcome) -> float:
     a, b = mine.failure, theirs.failure
     if a is None or b is None:
         return 0.0 if a is b else 1.0
-    if a.kind != b.kind or a.kind not in ("check", "error") or a.site != b.site:
+    if a.kind != b.kind or a.kind not in _TELLING or a.site != b.site:
         return 1.0
     if a.reason != b.reason:
         measured = a.kind == "check" and a.expected is None and b.expected is None

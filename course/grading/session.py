@@ -17,8 +17,8 @@ from course.grading.naming import recognise
 from course.grading.scores import Outcome, ProblemScore, Status, score
 
 TIME_LIMIT = 60.0  # seconds of a student's test
-REPLAY_LIMIT = 5.0  # seconds of a mistake in one test of a student's failed problem
-NAMING_LIMIT = 8.0  # seconds to find the mistake of one problem
+REPLAY_LIMIT = 2.0  # seconds of a mistake in one test of a student's failed problem
+NAMING_LIMIT = 5.0  # seconds to find the mistake of one problem
 
 
 class _OutOfTime(Exception):
