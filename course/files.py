@@ -1,12 +1,16 @@
 """Files that are written whole or not at all: write beside the target, fsync, rename."""
 
+import errno
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from course.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextmanager
@@ -15,20 +19,53 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
 
     Readers see the old file or the new one, never a part. `mode` is "wb" or "w" (UTF-8 with "\\n"
     line ends). A full disk or an interrupt leaves the old file as it was and removes the temporary.
+
+    Raises a `UserError` if the folder cannot be written, `path` is a folder, or the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    opened = False
     try:
+        _require_no_folder(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, mode, **text) as file:  # type: ignore[call-overload]
+            opened = True
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        # Once it is open, what the caller does may fail for reasons of its own.
+        if opened and error.errno not in _FULL:
+            raise
+        kept = "; the old file is as it was" if os.path.exists(path) else ""
+        raise UserError(f"{str(path)!r} cannot be written: {error.strerror}{kept}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # gone, or there is no such folder
+            temporary.unlink()
+
+
+def require_writable(path: Path | str) -> Path:
+    """Make the folder of a file to be written and return `path`: a wrong path fails before work.
+
+    Raises a `UserError` as `atomic_write` would at the end; a file that is there is left alone.
+    """
+    path = Path(path)
+    try:
+        _require_no_folder(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+    return path
+
+
+def _require_no_folder(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{str(path)!r} is a folder; name a file to write")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import socket
 
 # Before any library reads them: nothing is downloaded or uploaded, nothing asks for a login.
@@ -76,3 +77,12 @@ def _no_network():
     socket.socket.connect = connect
     yield
     socket.socket.connect = original
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 1000 bytes; the kernel then fails a write as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -61,20 +61,15 @@ def write_verified(state: dict[str, Any], path: Path) -> None:
     Raises a `UserError` if the disk is full or the folder cannot be written; what was at `path`
     stays as it was.
     """
-    try:
-        with atomic_write(path) as file:
-            digest = _Digest(file)
-            try:
-                torch.save(state, cast(IO[bytes], digest))
-            except Exception as error:  # torch reports a failed write as a RuntimeError of its own
-                raise (digest.error or error) from None
-            comment = MARK + digest.sha256.hexdigest().encode()
-            file.seek(-2, os.SEEK_END)  # the last field of a zip is the length of its comment
-            file.write(len(comment).to_bytes(2, "little") + comment)
-    except OSError as error:
-        raise UserError(
-            f"checkpoint {str(path)!r} could not be written: {error.strerror}"
-        ) from None
+    with atomic_write(path) as file:
+        digest = _Digest(file)
+        try:
+            torch.save(state, cast(IO[bytes], digest))
+        except Exception as error:  # torch reports a failed write as a RuntimeError of its own
+            raise (digest.error or error) from None
+        comment = MARK + digest.sha256.hexdigest().encode()
+        file.seek(-2, os.SEEK_END)  # the last field of a zip is the length of its comment
+        file.write(len(comment).to_bytes(2, "little") + comment)
 
 
 def read_verified(path: Path | str, map_location: torch.device | str = "cpu") -> dict[str, Any]:
@@ -82,8 +77,8 @@ def read_verified(path: Path | str, map_location: torch.device | str = "cpu") ->
     path = existing_file(path, "checkpoint")
     if not _is_intact(path):
         raise DamagedCheckpointError(
-            f"checkpoint {str(path)!r} is truncated or damaged (its checksum differs); delete it "
-            "and use an older one, or copy it again from where it came"
+            f"checkpoint {str(path)!r} is truncated or damaged, or no checkpoint of a run (its "
+            "checksum differs); use an older one, or copy it again from where it came"
         )
     return torch.load(path, map_location=map_location, weights_only=True)
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from course.errors import UserError
-from course.files import atomic_write, existing_file
+from course.files import atomic_write, existing_file, require_writable
 
 
 @pytest.mark.parametrize(("mode", "content"), [("wb", b"\x00new\n"), ("w", "ünew\n")])
@@ -81,3 +81,38 @@ def test_a_file_that_may_not_be_read(tmp_path):
     file.touch(mode=0o000)
     with pytest.raises(UserError, match="permission denied"):
         existing_file(file, "corpus")
+
+
+def test_a_wrong_path_is_said_at_once(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("old")
+    for path, reason in ((tmp_path, "is a folder"), (file / "below", "cannot be written")):
+        with pytest.raises(UserError, match=reason), atomic_write(path):
+            pytest.fail("a file was opened")
+        with pytest.raises(UserError, match=reason):
+            require_writable(path)
+    assert require_writable(file) == file
+    assert require_writable(tmp_path / "new" / "b") == tmp_path / "new" / "b"
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["file", "new"]
+    assert file.read_text() == "old"
+
+
+@pytest.mark.parametrize("mode", ["wb", "w"])
+def test_a_full_disk_leaves_the_old_file(tmp_path, mode, full_disk):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def write_much():
+        with atomic_write(path, mode) as file:
+            file.write((b"x" if mode == "wb" else "x") * 2000)
+
+    with pytest.raises(UserError, match=r"cannot be written: .*; the old file is as it was"):
+        write_much()
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_other_errors_of_the_block_pass_through(tmp_path):
+    with pytest.raises(ConnectionError), atomic_write(tmp_path / "a"):
+        raise ConnectionError("the source has gone")
+    assert list(tmp_path.iterdir()) == []
