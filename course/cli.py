@@ -135,7 +135,6 @@ def parse_options(
         prog=prog,
         description=description,
         default=tyro.MISSING_NONPROP if default is None else default,
-        config=(tyro.conf.FlagCreatePairsOff,),  # --resume, but no --no-resume
     )
 
 

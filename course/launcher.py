@@ -19,6 +19,7 @@ from course.errors import PreemptedError, UserError
 from course.stop import preemption_signal
 
 JOBS = Path("runs") / ".jobs"
+MAX_HOURS = 24 * 365
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class Launch:
     """CPU cores on each machine"""
     memory_gib: int = 32
     """memory of each machine, in GiB"""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hours <= MAX_HOURS:
+            raise UserError(f"hours is {self.hours}; it must be above 0 and at most {MAX_HOURS}")
+        for name, least in {"nodes": 1, "gpus": 0, "cpus": 1, "memory_gib": 1}.items():
+            if getattr(self, name) < least:
+                value = getattr(self, name)
+                raise UserError(f"{name} is {value}; it must be at least {least}")
 
 
 def launch(
@@ -95,7 +104,9 @@ def make_executor(where: Launch, name: str = "course", parallel: int = 1) -> Any
             slurm_max_num_timeout=100,  # a run may take many time limits
         )
     except RuntimeError as error:  # there is no sbatch
-        raise UserError(f"--cluster {where.cluster}: {error}") from None
+        raise UserError(
+            f"--cluster {where.cluster}: {error} Without Slurm leave --cluster out"
+        ) from None
     executor.update_parameters(
         name=name.replace("/", "-"),
         nodes=where.nodes,

@@ -69,7 +69,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._draw(time.monotonic(), last=True)
+        if error is None or self._live is not None or self.done > self._start:
+            self._draw(time.monotonic(), last=True)  # else a wrong option: there is no news
         if self._live is not None:
             self._live.stop()
 

@@ -8,7 +8,7 @@
 Every point is a run of its own in runs/NAME/: the command with the point's options, --name and
 --resume. Points that have finished are skipped, so the same command line continues a sweep that was
 stopped, and more values may be added to the grid. A value with spaces is several arguments, as in
---grid "optimizer.betas=0.9 0.95,0.9 0.99".
+--grid "optimizer.betas=0.9 0.95,0.9 0.99"; a switch takes true,false.
 """
 
 import itertools
@@ -104,7 +104,7 @@ def run(options: Options) -> None:
         launch_array(options.launch, run_in_job, todo, name=name, parallel=options.parallel)
         print("when the jobs are done, the same command with --report shows their results")
         return
-    failed = _run_here(todo, len(points), options.parallel)
+    failed = _run_here(todo, len(points), options.parallel) if todo else []
     sweep_report.write(folder, [(dict(p.values), p.folder, p.outcome) for p in points])
     if failed:
         names = ", ".join(point.label for point in failed)
@@ -131,10 +131,19 @@ def make_points(options: Options) -> list[Point]:
     for combination in itertools.product(*axes.values()):
         values = tuple(zip(axes, combination, strict=True))
         label = ",".join(f"{option.split('.')[-1]}={'_'.join(v.split())}" for option, v in values)
-        flags = [part for option, v in values for part in (f"--{option}", *v.split())]
+        flags = [part for option, v in values for part in _flag(option, v)]
         where = ["--runs", str(folder), "--name", label, "--resume"]
         points.append(Point(values, folder / label, (*options.command, *flags, *where)))
     return points
+
+
+def _flag(option: str, value: str) -> list[str]:
+    """Write one option of a point: `--name VALUE...`; a switch is `--name` or `--no-name`."""
+    group, _, name = option.rpartition(".")
+    prefix = f"--{group}." if group else "--"
+    if value in ("true", "false"):
+        return [f"{prefix}{name}" if value == "true" else f"{prefix}no-{name}"]
+    return [f"--{option}", *value.split()]
 
 
 def run_in_job(point: Point) -> int:
@@ -190,7 +199,7 @@ def _start(point: Point, parallel: int) -> "subprocess.Popen[bytes]":
 
     It is in a session of its own, so that Ctrl-C reaches it once, through `_run_here`.
     """
-    command = [sys.executable, "-m", "course.cli", *point.arguments]
+    command = [sys.executable, "-m", "course", *point.arguments]
     environment = dict(os.environ)
     if parallel == 1:
         print(f"== {point.label}", file=sys.stderr, flush=True)

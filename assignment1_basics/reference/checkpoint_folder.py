@@ -107,6 +107,13 @@ def load_model(
     return model.eval(), state
 
 
+def seed_everything(seed: int) -> None:
+    """Seed every global random generator."""
+    torch.manual_seed(seed)  # all devices
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+
+
 def random_states() -> dict[str, Any]:
     """Return the state of every global random generator as tensors and plain values."""
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002

@@ -51,11 +51,7 @@ class TokenBatches:
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
-        if len(self.tokens) <= self.context_length:
-            raise UserError(
-                f"context_length {self.context_length} is longer than the data: "
-                f"{len(self.tokens)} tokens give windows of {len(self.tokens) - 1} at most"
-            )
+        require_window(self.tokens, self.context_length, "the data")
 
     def __getitem__(self, step: int) -> Batch:
         """Return inputs and targets of step `step`, counted from 0."""
@@ -81,12 +77,8 @@ def evaluation_batches(
     stride = context_length if stride is None else stride
     if not 0 < stride <= context_length:
         raise UserError(f"stride is {stride}; it must be from 1 to {context_length}")
+    require_window(tokens, context_length, "the held-out text")
     last = len(tokens) - 1 - context_length  # where the last window starts
-    if last < 0:
-        raise UserError(
-            f"context_length {context_length} is longer than the held-out text of "
-            f"{len(tokens)} tokens"
-        )
     starts = np.append(np.arange(0, last, stride), last)
     # A window counts the targets behind those of the window before it.
     counted_from = np.append(0, starts[:-1] + context_length - starts[1:])
@@ -98,6 +90,15 @@ def evaluation_batches(
         counts[len(rows) :] = False
         inputs, targets = _to_device(_windows(tokens, starts[filled], context_length), device)
         yield inputs, targets, counts.to(device, non_blocking=True)
+
+
+def require_window(tokens: npt.NDArray, context_length: int, what: str) -> None:
+    """Raise a `UserError` if not a single window with its last target fits into the tokens."""
+    if len(tokens) <= context_length:
+        raise UserError(
+            f"context_length {context_length} is longer than {what}: {len(tokens)} tokens give "
+            f"windows of {max(0, len(tokens) - 1)} at most"
+        )
 
 
 def _windows(

@@ -6,6 +6,8 @@ SIGTERM finish the step and save; a loss or gradient norm that is not finite sto
 anything is saved.
 """
 
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +19,10 @@ from assignment1_basics.reference.accounting.flops import training_flops_per_tok
 from assignment1_basics.reference.checkpoint_folder import (
     CheckpointFolder,
     random_states,
+    seed_everything,
     set_random_states,
 )
-from assignment1_basics.reference.data import TokenBatches
+from assignment1_basics.reference.data import TokenBatches, require_window
 from assignment1_basics.reference.device import choose_device, peak_flops_per_second, prepare_host
 from assignment1_basics.reference.evaluation import Evaluation, evaluate
 from assignment1_basics.reference.model.transformer import Transformer
@@ -33,6 +36,8 @@ from course.errors import TrainingDivergedError, UserError
 from course.progress import Progress, amount
 from course.runs import RunLog, column, read_metrics
 from course.stop import StopRequest
+
+PLOT_INTERVAL_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,10 @@ def train(
     return _Training(config, folder, resume, on_evaluation).run()
 
 
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 class _Training:
     """A run between two steps."""
 
@@ -94,14 +103,17 @@ class _Training:
             config.seed,
             self.device,
         )
+        if self.data.valid is not None:
+            require_window(self.data.valid.tokens, config.model.context_length, "the held-out text")
         self.checkpoints = CheckpointFolder(folder, config.keep_checkpoints)
-        state = self.checkpoints.load_latest(print) if resume else None
+        state = self.checkpoints.load_latest(_warn) if resume else None
         if state is not None:
             self._require_continuation(state)
 
         prepare_host(self.device)
         on_gpu = self.device.type == "cuda"
         bf16 = on_gpu if config.precision == "auto" else config.precision == "bf16"
+        seed_everything(config.seed)
         generator = torch.Generator().manual_seed(config.seed)
         self.model = Transformer(config.model, generator).to(self.device)
         self.train_step = TrainStep(
@@ -116,10 +128,12 @@ class _Training:
             training_flops_per_token(config.model),
             peak_flops_per_second(self.device, bf16),
         )
-        self.step = self.saved_at = self.evaluated_at = 0
+        self.step = self.evaluated_at = 0
         self.final: Evaluation | None = None
         if state is not None:
             self._restore(state)
+        self.saved = (self.step, self.evaluated_at)
+        self.plotted_at = time.monotonic()
         self.start = self.step
         self.resume = resume
 
@@ -190,20 +204,31 @@ class _Training:
         """Log the held-out loss of the first batches; at the end also that of the whole text."""
         self._look()
         part = self._held_out_loss(self.config.eval_batches)
-        row: dict[str, float] = {"step": self.step, "valid_loss": part.loss}
+        final = None
         if self.step == self.config.steps:
-            self.final = part if part.whole else self._held_out_loss(0)
-            row["final_valid_loss"] = self.final.loss
-            if (bits := self._bits_per_byte()) is not None:
-                row["bits_per_byte"] = bits
+            final = part if part.whole else self._held_out_loss(0)
         if self.stop.requested:
             return  # half an evaluation is none: the resumed run does it again
-        self.log.log_many([row])
+        row: dict[str, float] = {"step": self.step, "valid_loss": part.loss}
+        if final is not None:
+            self.final = final
+            row["final_valid_loss"] = final.loss
+            if (bits := self._bits_per_byte()) is not None:
+                row["bits_per_byte"] = bits
+        if not self._evaluation_is_logged():
+            self.log.log_many([row])
         self.bar.update(0, valid=part.loss)
         self.evaluated_at = self.step
         if self.on_evaluation is not None:
             self.on_evaluation(self.model, self.step)
         self.metrics.restart_clock()
+
+    def _evaluation_is_logged(self) -> bool:
+        """Tell whether a process that was killed before it saved has logged this evaluation."""
+        if self.step != self.start:
+            return False
+        rows = read_metrics(self.folder)
+        return any(row["step"] == self.step and "valid_loss" in row for row in rows)
 
     def _held_out_loss(self, max_batches: int) -> Evaluation:
         assert self.data.valid is not None
@@ -226,7 +251,7 @@ class _Training:
         return self.final.bits_per_byte(num_bytes, self.config.model.vocab_size)
 
     def _save(self) -> None:
-        if self.step == self.saved_at:
+        if self.saved == (self.step, self.evaluated_at):
             return
         self._look()  # nothing is saved that has not been found finite
         state = {
@@ -242,8 +267,11 @@ class _Training:
             "num_train_tokens": len(self.data.train.tokens),
         }
         self.checkpoints.save(self.step, state)
-        self.saved_at = self.step
-        self._plot()
+        self.saved = (self.step, self.evaluated_at)
+        ends = self.step == self.config.steps or self.stop.requested
+        if ends or time.monotonic() - self.plotted_at > PLOT_INTERVAL_S:
+            self._plot()
+            self.plotted_at = time.monotonic()
         self.metrics.restart_clock()
 
     def _require_continuation(self, state: dict[str, Any]) -> None:
@@ -262,7 +290,7 @@ class _Training:
         self.model.load_state_dict(state["model"])
         self.train_step.optimizer.load_state_dict(state["optimizer"])
         set_random_states(state["random"])
-        self.step = self.saved_at = state["step"]
+        self.step = state["step"]
         self.evaluated_at = state["evaluated_at"]
         self.final = None if state["final"] is None else Evaluation(**state["final"])
         self.metrics.loss = state["train_loss"]

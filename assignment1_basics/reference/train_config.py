@@ -46,7 +46,9 @@ class OptimizerConfig:
         in_range = all(0 <= beta < 1 for beta in self.betas)
         _require(in_range, "optimizer.betas", self.betas, "from 0 to below 1")
         _require(self.eps > 0, "optimizer.eps", self.eps, "positive")
-        _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "at least 0")
+        decay = self.weight_decay
+        in_range = 0 <= decay < float("inf")
+        _require(in_range, "optimizer.weight_decay", decay, "at least 0, and finite")
         _require(
             self.max_gradient_norm > 0,
             "optimizer.max_gradient_norm",
@@ -69,9 +71,11 @@ class ScheduleConfig:
     """the last learning rate as a share of the highest"""
 
     def __post_init__(self) -> None:
-        _require((self.warmup_steps or 0) >= 0, "schedule.warmup_steps", self.warmup_steps, ">= 0")
-        _require(0 <= self.decay_share <= 1, "schedule.decay_share", self.decay_share, "0 to 1")
-        _require(0 <= self.min_ratio <= 1, "schedule.min_ratio", self.min_ratio, "0 to 1")
+        warmup = self.warmup_steps
+        _require((warmup or 0) >= 0, "schedule.warmup_steps", warmup, "at least 0")
+        for name in ("decay_share", "min_ratio"):
+            share = getattr(self, name)
+            _require(0 <= share <= 1, f"schedule.{name}", share, "from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class TrainConfig:
                      "keep_checkpoints", "log_interval"):  # fmt: skip
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(self.eval_batches >= 0, "eval_batches", self.eval_batches, "at least 0")
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 2^32 - 1")
         micro = self.micro_batch_size
         _require(
             micro is None or (micro >= 1 and self.batch_size % micro == 0),

@@ -97,7 +97,7 @@ def test_evaluation_counts_every_token_but_the_first_once(n, batch_size, context
 
 
 def test_evaluation_refuses_what_cannot_be():
-    with pytest.raises(UserError, match="longer than the held-out text of 5 tokens"):
+    with pytest.raises(UserError, match="longer than the held-out text: 5 tokens"):
         list(evaluation_batches(tokens(5), 2, 5))
     with pytest.raises(UserError, match="stride is 9; it must be from 1 to 8"):
         list(evaluation_batches(tokens(50), 2, 8, stride=9))
