@@ -4,7 +4,7 @@
     ids = tokenizer.encode("The widest window")
     assert tokenizer.decode(ids) == "The widest window"
 
-Two encoders give the same ids: `plain` in Python, at once, and `encode` compiled by numba, about 50
+Two encoders give the same ids: `plain` in Python, at once, and `encode` compiled by numba, about 40
 times as fast but 1 to 3 s in loading. A tokenizer uses the plain one for its first megabyte of text
 and then changes over, so that neither a prompt nor a corpus waits.
 """
@@ -12,6 +12,7 @@ and then changes over, so that neither a prompt nor a corpus waits.
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self, SupportsIndex
@@ -66,6 +67,10 @@ class Tokenizer:
         self._plain_bytes = 0  # encoded so far
         self._compiled: Encoder | None = None
 
+    def __reduce__(self) -> tuple[type, tuple]:
+        """Pickle what makes the tokenizer; the compiled encoder holds addresses of memory."""
+        return type(self), (self.vocab, self.merges, list(self.special_tokens))
+
     @property
     def vocab_size(self) -> int:
         """The largest id plus one: the number of rows that an embedding needs."""
@@ -94,7 +99,8 @@ class Tokenizer:
     def encode_array(self, text: str | bytes, threads: int = 1) -> UInt32[np.ndarray, "tokens"]:
         """Return the ids of a text, or of UTF-8 bytes, as an array: the fast way.
 
-        Raises `UserError` with the offset of the first byte that is not UTF-8.
+        Several threads share a text of some megabytes. Raises `NotUtf8Error`, a `UserError`, with
+        the offset of the first byte that is not UTF-8.
         """
         data = to_utf8(text) if isinstance(text, str) else text
         encoder = self._encoder_for(len(data))
@@ -151,14 +157,15 @@ class Tokenizer:
 
         `path` is a file ending in .json or a folder. Returns the file's path.
         """
-        file = _json_file(Path(path))
+        file = json_file(Path(path))
         export.to_hugging_face(self, file)
         return file
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
         """Read what `save` wrote, or another byte-level BPE `tokenizer.json` such as GPT-2's."""
-        return cls(*export.read_hugging_face(_json_file(Path(path))))
+        path = Path(path)
+        return cls(*export.read_hugging_face(path if path.is_file() else json_file(path)))
 
     @classmethod
     def from_gpt2_files(
@@ -178,9 +185,10 @@ class Tokenizer:
     def _encoder_for(self, num_bytes: int) -> Encoder:
         """Return the encoder to use for so much text: see the top of this file."""
         if self._compiled is None:
-            self._plain_bytes += num_bytes
-            if self._plain_bytes > PLAIN_BYTES:
-                self._compiled = self._load_compiled()
+            with _loading:  # one of several threads
+                self._plain_bytes += num_bytes
+                if self._plain_bytes > PLAIN_BYTES and self._compiled is None:
+                    self._compiled = self._load_compiled()
         return self._compiled or self._plain
 
     def _load_compiled(self) -> Encoder:
@@ -190,6 +198,9 @@ class Tokenizer:
             return CompiledEncoder(self._byte_ids, self._pairs)
         except ValueError:  # merges such as training never makes
             return self._plain
+
+
+_loading = threading.Lock()
 
 
 def _pair_table(merges: Sequence[tuple[bytes, bytes]], id_of: Mapping[bytes, int]) -> PairTable:
@@ -213,5 +224,6 @@ def _python_ints(ids: Iterable[SupportsIndex]) -> list[int]:
     return ids.tolist() if hasattr(ids, "tolist") else [int(token) for token in ids]
 
 
-def _json_file(path: Path) -> Path:
+def json_file(path: Path) -> Path:
+    """Return the file in which a tokenizer is saved: `path` itself, or the one in the folder."""
     return path if path.suffix == ".json" else path / "tokenizer.json"

@@ -147,7 +147,9 @@ def test_an_error_leaves_the_old_file(path):
 # encode_file
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     pieces=st.lists(texts, min_size=1, max_size=12),
     chunk_size=st.integers(1, 300),

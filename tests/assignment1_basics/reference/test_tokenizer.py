@@ -1,6 +1,8 @@
 """The tokenizer as a user has it: special tokens, streams, surrogates, ids of any numbering."""
 
+import copy
 import itertools
+import pickle
 import random
 import re
 import subprocess
@@ -228,6 +230,15 @@ def test_a_prompt_is_encoded_without_loading_numba(tmp_path):
         "assert not {'numba', 'torch', 'tokenizers', 'tiktoken'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.usefixtures("encoder_limit")
+def test_a_copy_gives_the_same_ids():
+    ours = Tokenizer(*trained(), [EOT])
+    ids = ours.encode("the widest window" + EOT)
+    for copied in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):
+        assert copied.encode("the widest window" + EOT) == ids
+        assert copied.hash == ours.hash
 
 
 # ---------------------------------------------------------------------------------------------
