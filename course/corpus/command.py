@@ -59,8 +59,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Write the corpus, and print what is in it."""
-    if options.max_megabytes is not None and options.max_megabytes <= 0:
-        raise UserError(f"--max-megabytes {options.max_megabytes} must be above 0")
+    if options.max_megabytes is not None and not 0 < options.max_megabytes < float("inf"):
+        raise UserError(f"--max-megabytes {options.max_megabytes} must be above 0, and finite")
     max_bytes = None if options.max_megabytes is None else int(options.max_megabytes * 1e6)
     start = time.monotonic()
     with Progress(f"writing {options.source}", total=max_bytes, unit="B") as bar:
@@ -82,7 +82,8 @@ def _documents(options: Options, max_bytes: int | None) -> Iterator[str]:
     for name, source in (("files", "files"), ("dataset", "hugging-face"), ("count", "stories")):
         given = getattr(options, name)
         if given and options.source != source:
-            raise UserError(f"--{name} {given} needs --source {source}")
+            shown = " ".join(given) if isinstance(given, tuple) else given
+            raise UserError(f"--{name} {shown} needs --source {source}")
     processes = num_processes()
     match options.source:
         case "prose":

@@ -9,8 +9,10 @@ five million of 30 MB of text at a false-positive rate of 1% per shingle.
 
 import re
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 SHINGLE = 5
 _WORD = re.compile(r"[a-z]+")
@@ -28,36 +30,47 @@ class SeenText:
         self.threshold = threshold
         self._table = np.zeros(2 ** (table_bits - 3), dtype=np.uint8)
         self._mask = np.uint64(2**table_bits - 1)
-        self._word_hash: dict[str, int] = {}
-        # Odd multipliers: position i of a shingle counts differently from position j.
-        self._weights = np.array(
-            [0x9E3779B97F4A7C15 * (2 * i + 1) % 2**64 | 1 for i in range(SHINGLE)], dtype=np.uint64
-        )
+        self._word_hashes = _WordHashes()
 
-    def is_new(self, paragraph: str) -> bool:
-        """Say whether the paragraph is new, and remember it if so.
+    def new(self, paragraphs: Iterable[str]) -> list[str]:
+        """Return those that are no copies of earlier ones, and remember them.
 
         Case, digits and punctuation do not count. A paragraph shorter than a shingle is new once.
         """
-        known = self._word_hash
-        hashes = []
-        for word in _WORD.findall(paragraph.lower()):
-            value = known.get(word)
-            if value is None:  # not hash(): that one differs from process to process
-                value = known[word] = zlib.crc32(word.encode())
-            hashes.append(value)
-        if not hashes:
-            return False
-        hashes += [0] * (SHINGLE - len(hashes))
-        words = np.array(hashes, dtype=np.uint64)
-        shingles = np.zeros(len(words) - SHINGLE + 1, dtype=np.uint64)
-        for i, weight in enumerate(self._weights):
-            shingles += weight * (words[i : len(shingles) + i] ^ np.uint64(i))
+        hashes: list[int] = []
+        places: list[tuple[str, int, int]] = []  # of each paragraph's shingles
+        for paragraph in paragraphs:
+            words = _WORD.findall(paragraph.lower())
+            if words:
+                shingles = max(1, len(words) - SHINGLE + 1)
+                places.append((paragraph, len(hashes), len(hashes) + shingles))
+                hashes += [self._word_hashes[word] for word in words]
+                hashes += [0] * (shingles + SHINGLE - 1 - len(words))
+        rows, bits = self._slots(np.array(hashes + [0] * SHINGLE, dtype=np.uint64))
+        kept = []
+        for paragraph, start, stop in places:
+            row, bit = rows[start:stop], bits[start:stop]
+            if np.count_nonzero(self._table[row] & bit) <= self.threshold * (stop - start):
+                np.bitwise_or.at(self._table, row, bit)
+                kept.append(paragraph)
+        return kept
+
+    def _slots(self, words: npt.NDArray[np.uint64]) -> tuple[npt.NDArray, npt.NDArray]:
+        """Return byte and bit in the table of the shingle that starts at each word."""
+        count = len(words) - SHINGLE + 1
+        shingles = np.zeros(count, dtype=np.uint64)
+        for i in range(SHINGLE):
+            # Odd multipliers: position i of a shingle counts differently from position j.
+            weight = np.uint64((0x9E3779B97F4A7C15 * (2 * i + 1)) % 2**64)
+            shingles += weight * (words[i : count + i] ^ np.uint64(i))
         shingles ^= shingles >> np.uint64(32)
         slots = shingles & self._mask
-        rows, bits = slots >> np.uint64(3), np.left_shift(1, slots & np.uint64(7)).astype(np.uint8)
-        seen = int(np.count_nonzero(self._table[rows] & bits))
-        if seen > self.threshold * len(slots):
-            return False
-        np.bitwise_or.at(self._table, rows, bits)
-        return True
+        return slots >> np.uint64(3), np.left_shift(1, slots & np.uint64(7)).astype(np.uint8)
+
+
+class _WordHashes(dict[str, int]):
+    """A hash of each word, kept; not `hash()`, which differs from process to process."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = value = zlib.crc32(word.encode())
+        return value

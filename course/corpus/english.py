@@ -47,8 +47,10 @@ def paragraphs(text: str) -> Iterator[str]:
     for block in _BLANK_LINES.split(text.expandtabs()):
         for lines in _split_block(block):
             paragraph = " ".join(lines)
-            # Cheap test first: markup is cleaned only where there is enough to keep.
+            # Cheap tests first: markup is cleaned only where there may be something to keep.
             if paragraph.count(" ") < MIN_WORDS - 1 or len(paragraph) > 5000:
+                continue
+            if _function_words(paragraph) < 0.15 * paragraph.count(" "):
                 continue
             if _MAY_HAVE_MARKUP.search(paragraph):
                 for pattern, replacement in _MARKUP:
@@ -95,8 +97,11 @@ def is_prose(paragraph: str) -> bool:
         return False
     if len(_CODE.findall(paragraph)) > count / 8:
         return False
-    plain = sum(_WORD.fullmatch(token) is not None for token in tokens)
-    if plain < 0.75 * count:
+    if _function_words(paragraph) < 0.2 * count:
         return False
-    function = sum(token in FUNCTION_WORDS for token in paragraph.lower().split(" "))
-    return function >= 0.2 * count
+    plain = sum(map(bool, map(_WORD.fullmatch, tokens)))
+    return plain >= 0.75 * count
+
+
+def _function_words(paragraph: str) -> int:
+    return sum(map(FUNCTION_WORDS.__contains__, paragraph.lower().split(" ")))

@@ -26,6 +26,7 @@ from course.corpus.english import paragraphs
 from course.corpus.parallel import parallel_map
 
 MIN_DOCUMENT = 200  # characters; what is shorter says too little about anything
+MIN_TEXT = 40  # characters of a comment or docstring; the shortest paragraph has seven words
 MAX_FILE = 4_000_000  # bytes; longer files are generated tables
 TOPICS = "pydoc_data/topics.py"
 
@@ -33,14 +34,16 @@ _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "__pycache__", "test", "te
 _PYTHON, _C, _TEXT = (".py", ".pyi"), (".h", ".hpp", ".cuh"), (".md", ".rst", ".txt")
 _TEXT_NAMES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "METADATA")
 
-# Python: what starts first, a comment or a string, swallows the other. Groups: prefix, quoted text.
+# Python source: what is of no interest is swallowed first (code, short strings, one-line comments),
+# so that a match ends in a comment of two lines and more, in a triple-quoted string, or nowhere.
 _PYTHON_TEXT = re.compile(
-    r"""\#[^\n]*(?:\n[ \t]*\#[^\n]*)*+"""
-    r"""|([a-zA-Z]{0,2})(\"{3}[^"\\]*+(?:(?:\\.|"(?!""))[^"\\]*+)*+\"{3}"""
-    r"""|'{3}[^'\\]*+(?:(?:\\.|'(?!''))[^'\\]*+)*+'{3}"""
-    r"""|"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|'[^'\\\n]*+(?:\\.[^'\\\n]*+)*+')""",
+    r"""(?:[^"'\#]++|"(?!"")[^"\\\n]*+(?:\\.[^"\\\n]*+)*+(?:"|(?=\n))"""
+    r"""|'(?!'')[^'\\\n]*+(?:\\.[^'\\\n]*+)*+(?:'|(?=\n))|\#[^\n]*+(?!\n[ \t]*\#))*+"""
+    r"""(?:(\#[^\n]*(?:\n[ \t]*\#[^\n]*)*+)"""
+    r"""|(\"{3}[^"\\]*+(?:(?:\\.|"(?!""))[^"\\]*+)*+\"{3}|'{3}[^'\\]*+(?:(?:\\.|'(?!''))[^'\\]*+)*+'{3}))?""",
     re.S,
 )
+_PREFIX = re.compile(r"[a-zA-Z]*$")
 _PYTHON_MARGIN = re.compile(r"^[ \t]*#+:?", re.M)
 _C_TEXT = re.compile(r"/\*.*?\*/|(?:^[ \t]*//.*\n){2,}", re.S | re.M)
 _C_MARGIN = re.compile(r"^[ \t]*(?:/?\*+[/!<]?|//+[!<]?)", re.M)
@@ -65,8 +68,7 @@ def prose(
     seen = SeenText()
     total = 0
     for found in parallel_map(_read, _files(_roots()), processes, chunk=64):
-        new = [paragraph for paragraph in found if seen.is_new(paragraph)]
-        document = _join(new)
+        document = _join(seen.new(found))
         if len(document) < MIN_DOCUMENT:
             continue
         size = len(document.encode())
@@ -126,7 +128,8 @@ def _read(file: tuple[str, Path]) -> list[str]:
     elif name.endswith(_PYTHON):
         texts = _python_texts(source)
     elif name.endswith(_C):
-        texts = (_C_MARGIN.sub("", comment) for comment in _C_TEXT.findall(source))
+        comments = [comment for comment in _C_TEXT.findall(source) if len(comment) >= MIN_TEXT]
+        texts = (_C_MARGIN.sub("", comment) for comment in comments)
     elif name.endswith("METADATA"):
         texts = iter([str(email.message_from_string(source).get_payload())])
     else:
@@ -143,13 +146,18 @@ def _topics(source: str) -> Iterator[str]:
 def _python_texts(source: str) -> Iterator[str]:
     """Yield docstrings (all triple-quoted strings) and comments of two lines and more."""
     for match in _PYTHON_TEXT.finditer(source):
-        prefix, quoted = match.groups()
-        if quoted is None:
-            if "\n" in match[0]:
-                yield _PYTHON_MARGIN.sub("", match[0])
-        elif quoted.startswith(('"""', "'''")) and prefix.lower() in ("", "r", "u"):
+        comment, quoted = match.groups()
+        if len(comment or quoted or "") < MIN_TEXT:
+            continue
+        if comment:
+            yield _PYTHON_MARGIN.sub("", comment)
+            continue
+        start = match.start(2)
+        prefix = _PREFIX.search(source, max(0, start - 2), start)
+        raw = prefix is not None and prefix[0].lower() == "r"
+        if prefix is None or prefix[0].lower() in ("", "r", "u"):
             text = quoted[3:-3]
-            if "\\" in text and prefix.lower() != "r":
+            if "\\" in text and not raw:
                 text = text.replace("\\\n", "").replace("\\n", "\n").replace("\\\\", "\\")
             yield cleandoc(text)
 

@@ -78,7 +78,9 @@ def write(
             part.n_bytes += len(text)
             if progress is not None:
                 progress(len(text))
+        total_documents = sum(part.documents for part in parts)
         for part in parts:  # inside the block: an error leaves no file
             if not part.documents:
-                raise UserError(f"no documents for {str(part.path)!r}: the source has too few")
+                found = f"only {total_documents}" if total_documents else "no text"
+                raise UserError(f"no documents for {str(part.path)!r}: the source has {found}")
     return parts
