@@ -104,12 +104,13 @@ class Grading:
         if not failed:
             return
         mistakes = load_mistakes(assignment, skip_broken=True)
-        base = Implementation(self.root, assignment, student=False)
-        if not (self.root / base.where).is_file():  # released without the reference
-            base = self.implementation(assignment)
+        reference = Implementation(self.root, assignment, student=False)
+        is_released = (self.root / reference.where).is_file()
+        base = reference if is_released else self.implementation(assignment)
         for row in failed:
             items = [i for i in self.items if i.nodeid in {o.nodeid for o in row.outcomes}]
             self._name_mistake(row, items, mistakes, base)
+        reference.guard.close()
 
     def _name_mistake(
         self,
