@@ -48,15 +48,15 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
 
 
 def require_writable(path: Path | str) -> Path:
-    """Make the folder of a file to be written and return `path`: a wrong path fails before work.
+    """Return `path` if a file can be written there, so that a wrong path fails before the work.
 
-    Raises a `UserError` as `atomic_write` would at the end; a file that is there is left alone.
+    Leaves nothing behind. Raises a `UserError` as `atomic_write` would at the end.
     """
     path = Path(path)
     try:
         _require_no_folder(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None

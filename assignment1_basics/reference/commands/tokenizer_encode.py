@@ -42,6 +42,8 @@ class Options:
 def run(options: Options) -> None:
     """Encode here or in a Slurm job."""
     existing_file(options.text, "text")
+    if options.threads is not None and options.threads < 1:
+        raise UserError(f"threads is {options.threads}; it must be at least 1")
     launch(options.launch, encode, options, name="tokenizer-encode")
 
 

@@ -19,7 +19,7 @@ from typing import IO, Annotated
 import tyro
 
 from course.errors import UserError
-from course.files import existing_file
+from course.files import existing_file, require_writable
 from course.launcher import Launch, launch
 from course.progress import Progress, amount, duration
 
@@ -54,20 +54,27 @@ def run(options: Options) -> None:
         raise UserError("no corpus; name at least one text file")
     for path in options.corpus:
         existing_file(path, "corpus")
+    if options.threads is not None and options.threads < 1:
+        raise UserError(f"threads is {options.threads}; it must be at least 1")
     launch(options.launch, train, options, name="tokenizer-train")
 
 
 def train(options: Options) -> None:
     """Train, save, and print what the vocabulary is like."""
-    from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
+    from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
+    from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer, json_file
     from assignment1_basics.reference.tokenizer.train import train_bpe
 
     began = time.monotonic()
+    require_writable(json_file(options.output))  # a wrong path fails now, not in the end
     with one_file(options) as corpus:
-        with progress_by_stage() as progress:
-            vocab, merges = train_bpe(
-                corpus, options.vocab_size, options.special_tokens, options.threads, progress
-            )
+        try:
+            with progress_by_stage() as progress:
+                vocab, merges = train_bpe(
+                    corpus, options.vocab_size, options.special_tokens, options.threads, progress
+                )
+        except NotUtf8Error as error:
+            raise UserError(f"{error}, or use --replace-bad-bytes") from None
         tokenizer = Tokenizer(vocab, merges, options.special_tokens)
         num_bytes = corpus.stat().st_size
         sample = sample_of(corpus)

@@ -61,8 +61,8 @@ def train_bpe(
     n_merges = vocab_size - 256 - len(special_tokens)
     if n_merges < 0:
         raise UserError(
-            f"vocab_size {vocab_size} is too small; 256 bytes and {len(special_tokens)} special "
-            f"tokens need at least {256 + len(special_tokens)}"
+            f"vocab_size {vocab_size} is too small; 256 bytes and the special tokens need at "
+            f"least {256 + len(special_tokens)}"
         )
     words = count_words(path, special_tokens, n_threads, progress)
     segmentation, symbols = segment(words, FIRST_MERGED + n_merges)
