@@ -62,6 +62,8 @@ def run(options: Options) -> None:
     """Print the continuation of the prompt while it is drawn."""
     if options.max_tokens < 1:
         raise UserError(f"max-tokens is {options.max_tokens}; it must be at least 1")
+    if options.seed is not None and not 0 <= options.seed < 2**63:
+        raise UserError(f"seed is {options.seed}; it must be from 0 to 2^63 - 1")
     device = choose_device(options.device)
     prepare_host(device)
     prompt = _read_prompt() if options.prompt == "-" else options.prompt

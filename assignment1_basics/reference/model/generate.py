@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from assignment1_basics.reference.model.kv_cache import require_room
 from assignment1_basics.reference.model.sampling import Sampling, sample
 from assignment1_basics.reference.model.transformer import Transformer
 from course.errors import UserError
@@ -63,8 +62,12 @@ def room_for_new_tokens(model: Transformer, prompt_ids: Sequence[int]) -> int:
     """
     if not prompt_ids:
         raise UserError("the prompt is empty; at least one token is needed")
-    require_room(0, len(prompt_ids), model.config.context_length, "the model's context")
-    return model.config.context_length - len(prompt_ids) + 1
+    context = model.config.context_length
+    if len(prompt_ids) > context:
+        raise UserError(
+            f"the prompt has {len(prompt_ids)} tokens, the model's context {context}; shorten it"
+        )
+    return context - len(prompt_ids) + 1
 
 
 def stream_text(

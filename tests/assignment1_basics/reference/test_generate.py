@@ -90,7 +90,7 @@ def test_room_for_new_tokens():
         CachedLogits(model), prompt, room_for_new_tokens(model, prompt), GREEDY
     )
     assert len(list(tokens)) == 4
-    with pytest.raises(UserError, match="21 tokens do not fit into the model's context of 20"):
+    with pytest.raises(UserError, match="the prompt has 21 tokens, the model's context 20"):
         room_for_new_tokens(model, [0] * 21)
     with pytest.raises(UserError, match="prompt is empty"):
         room_for_new_tokens(model, [])

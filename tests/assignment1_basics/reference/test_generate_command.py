@@ -121,7 +121,7 @@ def test_text_ends_before_a_stop_string_and_at_a_full_context(run, model, course
         (["--top-p", 2], "top-p is 2.0"),
         (["--max-tokens", 0], "max-tokens is 0; it must be at least 1"),
         (["--stop", ""], "a stop string is empty"),
-        (["--prompt", "x" * 41], "0 + 41 tokens do not fit into the model's context of 40"),
+        (["--prompt", "x" * 41], "the prompt has 41 tokens, the model's context 40"),
         (["--tokenizer", "missing.json"], "tokenizer 'missing.json' does not exist"),
         (["--device", "abacus"], "device 'abacus' is not available"),
     ],
