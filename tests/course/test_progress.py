@@ -79,11 +79,14 @@ def test_no_total_no_eta(clock):
     assert first == "reading: 12.3 MB · 2.06 MB/s"
 
 
-def test_an_error_inside_still_ends_the_line(clock):
+@pytest.mark.parametrize(("done", "shown"), [(1, True), (0, False)])
+def test_an_error_ends_the_line_if_there_is_one(clock, done, shown):
+    """A wrong option is an error before anything is done: its line stands alone."""
     stream = io.StringIO()
-    with pytest.raises(RuntimeError), Progress("x", total=3, stream=stream):
+    with pytest.raises(RuntimeError), Progress("x", total=3, stream=stream) as bar:
+        bar.update(done)
         raise RuntimeError
-    assert "took" in stream.getvalue()
+    assert ("took" in stream.getvalue()) == shown
 
 
 @pytest.mark.parametrize(
