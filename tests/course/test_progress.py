@@ -83,9 +83,14 @@ def test_no_total_no_eta(clock):
 def test_an_error_ends_the_line_if_there_is_one(clock, done, shown):
     """A wrong option is an error before anything is done: its line stands alone."""
     stream = io.StringIO()
-    with pytest.raises(RuntimeError), Progress("x", total=3, stream=stream) as bar:
-        bar.update(done)
-        raise RuntimeError
+
+    def work():
+        with Progress("x", total=3, stream=stream) as bar:
+            bar.update(done)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
     assert ("took" in stream.getvalue()) == shown
 
 

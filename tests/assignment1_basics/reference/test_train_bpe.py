@@ -118,7 +118,7 @@ def test_progress_reports_both_stages(file):
 @pytest.mark.parametrize(
     ("vocab_size", "special_tokens", "message"),
     [
-        (255, [], "vocab_size 255 is too small; 256 bytes and the special tokens need at least 256"),
+        (255, [], "vocab_size 255 is too small; 256 bytes and the special tokens need"),
         (257, ["<a>", "<b>"], "need at least 258"),
         (300, [""], "a special token is empty"),
         (300, ["\ud800"], "is not valid Unicode"),
