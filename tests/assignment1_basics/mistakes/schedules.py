@@ -76,6 +76,11 @@ wrong_cosine(
     ),
 )
 wrong_cosine(
+    "zero after the cycle",
+    "after cosine_cycle_iters the rate stays at the minimum; it does not fall to 0",
+    lambda it, top, low, warm, cycle: _cosine(it, top, low, warm, cycle, end=0.0),
+)
+wrong_cosine(
     "the minimum is added on top",
     "low + (top - low) * (1 + cos) / 2: the amplitude is the difference",
     lambda it, top, low, warm, cycle: _cosine(
