@@ -79,6 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (`| head`) has gone; that is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError as error:
+        print(f"error: {str(error) or 'there is not enough memory'}", file=sys.stderr)
+        return UserError.exit_code
+    except OSError as error:  # a path that no command has checked
+        if error.filename is None:
+            raise
+        print(f"error: {str(error.filename)!r}: {error.strerror}", file=sys.stderr)
+        return UserError.exit_code
     return 0
 
 
@@ -107,7 +115,8 @@ def _split_command(argv: list[str]) -> tuple[str | None, list[str]]:
     if not rest or rest[0] in ("-h", "--help", "help"):
         return None, [group]
     known = [name for name in COMMANDS if name.startswith(group)]
-    raise UserError(f"no command {' '.join(argv[:2])!r}; there are: {', '.join(known)}")
+    asked = " ".join(argv[:2] if group else argv[:1])
+    raise UserError(f"no command {asked!r}; there are: {', '.join(known)}")
 
 
 def _overview(group: str) -> str:

@@ -42,7 +42,7 @@ class Progress:
         *,
         start: float = 0,
         stream: TextIO | None = None,
-        plain_interval: float = 5.0,
+        plain_interval: float = 10.0,
     ):
         self.title, self.total, self.unit = title, total, unit
         self.done = start

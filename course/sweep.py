@@ -14,9 +14,11 @@ stopped, and more values may be added to the grid. A value with spaces is severa
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -164,6 +166,7 @@ def _run_here(todo: Sequence[Point], total: int, parallel: int) -> list[Point]:
     """Run points as processes, `parallel` at a time; return those that failed."""
     waiting, failed = list(todo), list[Point]()
     running: dict[Point, subprocess.Popen[bytes]] = {}
+    gpus = deque(_visible_gpus() if parallel > 1 else [])
     done = total - len(todo)
     with StopRequest() as stop, ExitStack() as stack:
         bar = None
@@ -175,7 +178,8 @@ def _run_here(todo: Sequence[Point], total: int, parallel: int) -> list[Point]:
         while running or (waiting and not stop.requested):
             if waiting and len(running) < parallel and not stop.requested:
                 point = waiting.pop(0)
-                running[point] = _start(point, parallel)
+                running[point] = _start(point, parallel, gpus)
+                gpus.rotate(-1)
             if stop.requested and not told:
                 told = True
                 for process in running.values():  # each saves, then ends
@@ -194,8 +198,8 @@ def _run_here(todo: Sequence[Point], total: int, parallel: int) -> list[Point]:
     return failed
 
 
-def _start(point: Point, parallel: int) -> "subprocess.Popen[bytes]":
-    """Start a point's process: alone on this terminal, among others with a log file.
+def _start(point: Point, parallel: int, gpus: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start a point's process: alone on this terminal; among others with a log file and one GPU.
 
     It is in a session of its own, so that Ctrl-C reaches it once, through `_run_here`.
     """
@@ -205,11 +209,24 @@ def _start(point: Point, parallel: int) -> "subprocess.Popen[bytes]":
         print(f"== {point.label}", file=sys.stderr, flush=True)
         return subprocess.Popen(command, start_new_session=True)
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // parallel)))
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = gpus[0]
     point.log.parent.mkdir(parents=True, exist_ok=True)
     with open(point.log, "ab") as log:
         return subprocess.Popen(
             command, stdout=log, stderr=log, env=environment, start_new_session=True
         )
+
+
+def _visible_gpus() -> list[str]:
+    """Return the GPUs that processes may use, as CUDA_VISIBLE_DEVICES names them."""
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in given.split(",") if name]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return [str(index) for index in range(count)]
 
 
 def _kill(running: dict[Point, "subprocess.Popen[bytes]"]) -> None:

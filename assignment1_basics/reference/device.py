@@ -35,7 +35,8 @@ def _keep_freed_memory() -> None:
     """Ask malloc not to return large freed blocks to the kernel.
 
     By default every temporary above 32 MiB (the logits of a batch, say) is mapped afresh and the
-    kernel clears it page by page: 10 to 25% of a training step on a CPU. Nothing outside glibc.
+    kernel clears it page by page: 0.11 of 0.80 s of a step of 4096 tokens with 4096 words in the
+    vocabulary. Outside glibc this does nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

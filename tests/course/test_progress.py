@@ -72,7 +72,7 @@ def test_a_terminal_gets_a_live_line_and_messages_above_it(monkeypatch):
 
 def test_no_total_no_eta(clock):
     stream = io.StringIO()
-    with Progress("reading", unit="B", stream=stream) as bar:
+    with Progress("reading", unit="B", stream=stream, plain_interval=5) as bar:
         clock.now += 6
         bar.update(12_345_678)
     first = stream.getvalue().splitlines()[0]

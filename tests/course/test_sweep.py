@@ -174,6 +174,21 @@ def test_a_stopped_sweep_goes_on(pretend, number, code):
     assert not Path("runs/s/rate=7", FINISHED).exists()
 
 
+def test_points_take_turns_on_the_gpus(pretend, monkeypatch):
+    started = []
+    popen = subprocess.Popen
+
+    def record(command, env=None, **more):
+        started.append((env or {}).get("CUDA_VISIBLE_DEVICES"))
+        return popen([sys.executable, "-c", ""], env=env, **more)
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    monkeypatch.setattr(sweep.subprocess, "Popen", record)
+    monkeypatch.setattr(sweep.Point, "finish", lambda *_: None)
+    run(Options(pretend, "s", ("rate=1,2,3",), parallel=2))
+    assert started == ["3", "5", "3"]
+
+
 def test_on_slurm_what_is_left_becomes_an_array(pretend, monkeypatch, capfd):
     run(Options(pretend, "s", ("rate=0.01",)))
     submitted = []

@@ -6,7 +6,7 @@
   course train --config runs/tiny/config.yaml --name tiny-hot --optimizer.learning-rate 3e-3
 
 Writes runs/NAME/: config.yaml, metrics.jsonl, loss.png, checkpoints/. The last line on stdout says
-what the model reached.
+what the model reached. The vocabulary is that of the token file, unless a larger one is given.
 """
 
 from contextlib import suppress
