@@ -31,7 +31,7 @@ VOCAB_SIZE = 4096
 TOKENS_PER_STEP = 1024
 MIN_STEPS = 100
 # Evaluations and checkpoints on the way, in units of the training steps' own time.
-OVERHEAD = 0.06
+OVERHEAD = 0.08
 _WARM_UP, _TIMED = 3, 8  # steps
 
 Precision = Literal["fp32", "bf16"]

@@ -1,5 +1,7 @@
 """Prose from installed software: from a small made-up installation, and from this one."""
 
+import time
+
 import pytest
 
 from course.corpus import harvest, prose
@@ -87,21 +89,30 @@ def test_fingerprint_changes_with_the_files(installed):
 
 
 def test_strings_and_comments_shadow_each_other():
-    source = '''a = "# no comment"  # no """docstring"""
-b = 'it\\'s """ no docstring'
-"""A docstring # with a hash
-and \\"quotes\\"."""
-r\'\'\'Another\\n\'\'\'
-# one line only
-
-# two
-# lines
-'''
+    source = r"""a = "# no comment"  # no 'docstring'
+b = 'it\'s # no comment'; c = "" + ''
+'''A docstring # with a hash, an \"escape\" and "quotes", over
+two lines.'''
+r'''A raw docstring, in which \n stays as it is written.'''
+f'''No docstring: {a} of these {b} are filled in at run time'''
+b'''No docstring: bytes, which are seldom prose, as in here'''
+x = 1  # one line only is no prose, but two, three and more are
+y = 'an unclosed string ends with its line
+# two lines that follow each other
+# are a comment of two lines
+"""
     assert list(harvest._python_texts(source)) == [
-        'A docstring # with a hash\nand \\"quotes\\".',
-        "Another\\n",
-        " two\n lines",
+        'A docstring # with a hash, an \\"escape\\" and "quotes", over\ntwo lines.',
+        "A raw docstring, in which \\n stays as it is written.",
+        " two lines that follow each other\n are a comment of two lines",
     ]
+
+
+def test_lexing_takes_linear_time():
+    for piece in ("x = 1\n", "'", '"', '"" ', "# \n", "'\\\n", '"""'):
+        start = time.perf_counter()
+        list(harvest._python_texts(piece * (300_000 // len(piece))))
+        assert time.perf_counter() - start < 5, piece
 
 
 def test_what_is_installed_here():
