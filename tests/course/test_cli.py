@@ -41,6 +41,8 @@ def test_options_reach_the_command(command):
         (UserError("size is 0; it must be positive"), 2, "error: size is 0; it must be positive"),
         (TrainingDivergedError("step 7"), 3, "error: step 7"),
         (PreemptedError("saved"), 75, "error: saved"),
+        (FileNotFoundError(2, "No such file", "a.txt"), 2, "error: 'a.txt': No such file"),
+        (MemoryError("Unable to allocate 7 TiB"), 2, "error: Unable to allocate 7 TiB"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (KeyboardInterrupt("saved at step 3"), 130, "interrupted; saved at step 3"),
     ],
@@ -89,7 +91,7 @@ def test_help_of_a_group(capsys):
 
 @pytest.mark.parametrize("argv", [["trian"], ["tokenizer", "tarin"]])
 def test_an_unknown_command_lists_those_there_are(capsys, argv):
-    assert main(argv) == 2
+    assert main([*argv, "--steps", "5"]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"error: no command {' '.join(argv)!r}")
     assert "train" in err
