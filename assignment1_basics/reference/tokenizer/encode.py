@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from assignment1_basics.reference.tokenizer.block_scanner import BLOCK, word_ends
 from assignment1_basics.reference.tokenizer.compiled import helper, kernel
 from assignment1_basics.reference.tokenizer.encode_word import (
     SCRATCH_PER_BYTE,
@@ -29,7 +30,6 @@ from assignment1_basics.reference.tokenizer.memory import (
     uint64_at,
 )
 from assignment1_basics.reference.tokenizer.plain import LOOKAHEAD, NotUtf8Error, PairTable
-from assignment1_basics.reference.tokenizer.scanner import next_word_end
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialMatch
 from assignment1_basics.reference.tokenizer.unicode_tables import character_classes
 from assignment1_basics.reference.tokenizer.word_cache import (
@@ -48,6 +48,8 @@ _SPARE = 3  # ids: copying from the cache always writes three
 # What is known of a word of the batch; offsets in bytes. The last three only for short words.
 _ADDRESS, _LENGTH, _LINE, _LOW, _HIGH = range(0, 40, 8)
 _WORD = 40
+_ENDS = _WORD * (_BATCH + BLOCK)  # behind the words: where they end
+_BATCH_SIZE = _ENDS + 8 * (_BATCH + BLOCK)
 
 # Progress through a text, an int64 array; offsets in bytes.
 _POSITION, _SPECIAL, _WRITTEN, _NEEDED = range(0, 32, 8)
@@ -77,7 +79,7 @@ class CompiledEncoder:
         end = len(data) if settled is None else settled
         limit = end if settled is None else end - LOOKAHEAD
         ids = np.empty(len(data) + _SPARE, dtype=np.uint32)  # pages not written take no memory
-        words = np.empty(_BATCH * _WORD, dtype=np.uint8)
+        words = np.empty(_BATCH_SIZE, dtype=np.uint8)
         scratch = np.empty(LONGEST * SCRATCH_PER_BYTE, dtype=np.uint8)
         progress = np.zeros(4, dtype=np.int64)
         cache = self._idle_caches.pop() if self._idle_caches else new_cache()
@@ -187,15 +189,16 @@ def _find_words(
 
     Returns their number, and where the last one ends; `~i` if byte i is not UTF-8.
     """
-    count = 0
-    while position < end and count < _BATCH:
-        stop = next_word_end(text, position, end, classes)
-        if stop < 0:
-            return count, stop
-        if stop > limit:
-            break
-        word, length = text + position, stop - position
-        entry = words + _WORD * count
+    ends = words + _ENDS
+    count, stop = word_ends(text, position, end, classes, ends, _BATCH)
+    if count > 0 and int64_at(ends + 8 * (count - 1)) > limit:
+        while count > 0 and int64_at(ends + 8 * (count - 1)) > limit:
+            count -= 1
+        stop = int64_at(ends + 8 * (count - 1)) if count > 0 else position
+    for i in range(count):
+        word_end = int64_at(ends + 8 * i)
+        word, length = text + position, word_end - position
+        entry = words + _WORD * i
         set_int64(entry + _ADDRESS, word)
         set_int64(entry + _LENGTH, length)
         if length <= SHORT:
@@ -205,9 +208,8 @@ def _find_words(
             set_int64(entry + _LINE, line)
             set_uint64(entry + _LOW, low)
             set_uint64(entry + _HIGH, high)
-        count += 1
-        position = stop
-    return count, position
+        position = word_end
+    return count, stop
 
 
 @helper

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 
 _BIT, _BYTE, _WORD, _INT32, _INT64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 _SIXTEEN_BYTES = ir.VectorType(_BYTE, 16)
+_BLOCK = ir.VectorType(_BYTE, 64)
 
 
 def address_of(array: np.ndarray) -> int:
@@ -109,6 +110,51 @@ letters_at = cast(Callable[[int], int], _letters_at)
 Sixteen comparisons at once: a loop over bytes would mispredict its exit once per word. All 16 bytes
 must be readable.
 """
+
+
+@intrinsic
+def _byte_range_at(
+    typing_context: Any, address: Any, set_bits: Any, lowest: Any, highest: Any
+) -> Any:
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def in_all(value: Any) -> Any:
+            one = builder.insert_element(
+                ir.Constant(_BLOCK, ir.Undefined),
+                builder.trunc(value, _BYTE),
+                ir.Constant(_INT32, 0),
+            )
+            lanes = ir.Constant(ir.VectorType(_INT32, 64), [0] * 64)
+            return builder.shuffle_vector(one, one, lanes)
+
+        address, set_bits, lowest, highest = arguments
+        text = builder.or_(_load(builder, address, _BLOCK), in_all(set_bits))
+        distance = builder.sub(text, in_all(lowest))
+        within = builder.icmp_unsigned("<=", distance, in_all(builder.sub(highest, lowest)))
+        return builder.bitcast(within, _INT64)
+
+    number = types.int64
+    return number(number, number, number, number), generate
+
+
+byte_range_at = cast(Callable[[int, int, int, int], int], _byte_range_at)
+"""byte_range_at(address, set_bits, lowest, highest) -> 64 bits, one for each of the 64 bytes there:
+
+is byte | set_bits from lowest to highest? All 64 bytes must be readable.
+"""
+
+
+@intrinsic
+def _trailing_zeros(typing_context: Any, value: Any) -> Any:
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(_BIT, 0))
+
+    return types.int64(types.int64), generate
+
+
+trailing_zeros = cast(Callable[[int], int], _trailing_zeros)
+"""trailing_zeros(value) -> index of the lowest bit that is 1; 64 if there is none."""
 
 
 @intrinsic

@@ -15,7 +15,8 @@ word that is not found goes to the first row, and what was there to the second.
 Long words, up to 128 bytes (rules made of dashes, the indentation of code): rows of 512 bytes with
 the word and up to 94 ids. Rare, but each would take a microsecond or more to merge.
 
-The table of short words has 8 MiB. With 4 MiB encoding novels is 4% slower, with 16 MiB as fast. It does not fit into a core's own caches, so rows are prefetched (`encode`).
+The table of short words has 8 MiB. With 4 MiB encoding novels is 4% slower, with 16 MiB as fast.
+It does not fit into a core's own caches, so rows are prefetched (`encode`).
 """
 
 import numpy as np
