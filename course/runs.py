@@ -19,6 +19,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -110,7 +111,8 @@ class RunLog:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # a full disk again: `log_many` has said so
+            self._file.close()
         self._held.close()
         if self._wandb is not None:
             self._wandb.finish(exit_code=0 if error[0] is None else 1)
@@ -126,7 +128,9 @@ class RunLog:
             self._file.flush()
         except OSError as error:
             path = self.folder / METRICS
-            raise UserError(f"{str(path)!r} could not be written: {error.strerror}") from None
+            raise UserError(
+                f"{str(path)!r} cannot be written: {error.strerror}; free some space, then --resume"
+            ) from None
         if self._wandb is not None and rows:  # 0.5 ms a call: only the newest line of many
             numbers = {name: n for name, n in rows[-1].items() if name != "step"}
             self._wandb.log(numbers, step=int(rows[-1]["step"]))

@@ -103,11 +103,18 @@ def one_file(options: Options) -> Iterator[Path]:
         return
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=options.output.parent, suffix=".txt.tmp") as copy:
-        for i, path in enumerate(options.corpus):
-            if i > 0:
-                copy.write(options.special_tokens[0].encode() if options.special_tokens else b"\n")
-            _append(path, copy, options.replace_bad_bytes)
-        copy.flush()
+        between = options.special_tokens[0] if options.special_tokens else "\n"
+        try:
+            for i, path in enumerate(options.corpus):
+                if i > 0:
+                    copy.write(between.encode())
+                _append(path, copy, options.replace_bad_bytes)
+            copy.flush()
+        except OSError as error:
+            raise UserError(
+                f"a copy of the corpus in {str(options.output.parent)!r} cannot be written: "
+                f"{error.strerror}"
+            ) from None
         yield Path(copy.name)
 
 
