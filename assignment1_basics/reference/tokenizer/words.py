@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from assignment1_basics.reference.tokenizer.block_scanner import BLOCK, word_ends
 from assignment1_basics.reference.tokenizer.chunks import chunks, give_pages_back
 from assignment1_basics.reference.tokenizer.compiled import kernel
 from assignment1_basics.reference.tokenizer.memory import address_of, int64_at, set_int64
 from assignment1_basics.reference.tokenizer.parallel import available_cores, map_in_order
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
-from assignment1_basics.reference.tokenizer.scanner import next_word_end
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
 from assignment1_basics.reference.tokenizer.unicode_tables import character_classes
 from assignment1_basics.reference.tokenizer.word_table import FULL, WordTable, add
@@ -121,10 +121,11 @@ def _count_chunk(
     """Add the words of `data[start:end]` to the table and give the chunk's pages back."""
     text = np.frombuffer(data, dtype=np.uint8)
     parts = _parts(memoryview(data)[start:end], special) + start
+    ends = np.empty(_BATCH + BLOCK, dtype=np.int64)
     state = np.array([0, parts[0, 0]])
     arguments = (
         *(address_of(text), len(text), address_of(parts), len(parts)),
-        *(address_of(character_classes()), table.header, address_of(state)),
+        *(address_of(character_classes()), table.header, address_of(ends), address_of(state)),
     )
     while (status := _count(*arguments)) == FULL:
         table.grow()
@@ -144,11 +145,19 @@ def _parts(chunk: memoryview, special: SpecialTokens) -> np.ndarray:
 
 
 NOT_UTF8 = -2
+_BATCH = 64  # words to find before they are counted
 
 
 @kernel
 def _count(
-    text: int, length: int, parts: int, n_parts: int, classes: int, table: int, state: int
+    text: int,
+    length: int,
+    parts: int,
+    n_parts: int,
+    classes: int,
+    table: int,
+    ends: int,
+    state: int,
 ) -> int:
     """Count the words of the parts from `state` (part, position) on; leave there where it stopped.
 
@@ -158,16 +167,18 @@ def _count(
     status = 0
     while part < n_parts and status == 0:
         end = int64_at(parts + 16 * part + 8)
-        while position < end:
-            stop = next_word_end(text, position, end, classes)
-            if stop < 0:
+        while position < end and status == 0:
+            count, stop = word_ends(text, position, end, classes, ends, _BATCH)
+            for i in range(count):
+                word_end = int64_at(ends + 8 * i)
+                word, n_bytes = text + position, word_end - position
+                if add(table, word, n_bytes, length - position, 1) == FULL:
+                    status = FULL
+                    break
+                position = word_end
+            if status == 0 and stop < 0:
                 position = ~stop
                 status = NOT_UTF8
-                break
-            if add(table, text + position, stop - position, length - position, 1) == FULL:
-                status = FULL
-                break
-            position = stop
         if status == 0:
             part += 1
             if part < n_parts:
