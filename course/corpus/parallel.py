@@ -2,14 +2,17 @@
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 MAX_PROCESSES = 8
+AHEAD = 4  # chunks for each process that wait or are done before they are asked for
 
 
 def num_processes() -> int:
@@ -34,13 +37,30 @@ def parallel_map(
     if processes <= 1:
         yield from map(function, items)
         return
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_ignore_interrupt)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"))
+    waiting: deque[Future[list[R]]] = deque()
     try:
-        yield from pool.map(function, items, chunksize=chunk)
+        for start in range(0, len(items), chunk):
+            part = items[start : start + chunk]
+            with _interrupts_blocked():
+                waiting.append(pool.submit(_call_each, function, part))
+            if len(waiting) > AHEAD * processes:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent process, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _call_each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [function(item) for item in items]
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start workers that never see Ctrl-C: it is for this process, which ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
