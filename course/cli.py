@@ -16,6 +16,9 @@ from course.errors import UserError
 
 Options = TypeVar("Options")
 
+START_AGAIN = "no file is half written; the same command starts again"
+"""True of every command, since files appear whole; those that save on the way say more."""
+
 
 class Command(NamedTuple):
     """Where a command lives and what it does, in one line."""
@@ -74,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        print(f"interrupted; {stop}" if str(stop) else "interrupted", file=sys.stderr)
+        print(f"interrupted; {str(stop) or START_AGAIN}", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader (`| head`) has gone; that is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

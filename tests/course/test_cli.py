@@ -43,7 +43,7 @@ def test_options_reach_the_command(command):
         (PreemptedError("saved"), 75, "error: saved"),
         (FileNotFoundError(2, "No such file", "a.txt"), 2, "error: 'a.txt': No such file"),
         (MemoryError("Unable to allocate 7 TiB"), 2, "error: Unable to allocate 7 TiB"),
-        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt(), 130, f"interrupted; {cli.START_AGAIN}"),
         (KeyboardInterrupt("saved at step 3"), 130, "interrupted; saved at step 3"),
     ],
 )
