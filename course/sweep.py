@@ -188,7 +188,9 @@ def _run_here(todo: Sequence[Point], total: int, parallel: int) -> list[Point]:
                 code = running.pop(point).returncode
                 if code in (0, TrainingDivergedError.exit_code):
                     point.finish(code)
-                elif not stop.requested:
+                elif stop.requested:
+                    continue  # saved, not finished
+                else:
                     failed.append(point)
                 if bar is not None:
                     bar.update(1)
