@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from assignment1_basics.reference.commands.demo_stages import Facts, Stages
+from assignment1_basics.reference.commands.demo_stages import Facts, Stages, read_json
 from course.errors import UserError
 from course.files import atomic_write
 from course.progress import Progress
@@ -180,16 +180,19 @@ class _Demo:
 
     def _train(self, key: str) -> Facts:
         """Train as planned before if that was interrupted, else plan for the time that is left."""
+        import torch
+
         from assignment1_basics.reference.commands.demo_training import plan, training_config
         from assignment1_basics.reference.train import train
         from assignment1_basics.reference.train_config import TrainConfig
         from course import config as configs
         from course.runs import CONFIG, open_run
 
-        planned_for = self.model / "planned-for"
-        resume = planned_for.exists() and planned_for.read_text(encoding="utf-8") == key
-        if resume and (self.model / CONFIG).exists():
+        record = self.model / "plan.json"
+        planned = read_json(record)
+        if planned.get("key") == key and (self.model / CONFIG).exists():
             config = configs.load(TrainConfig, self.model / CONFIG)
+            torch.set_num_threads(planned["threads"])
             print(f"      going on with the {config.steps:,} steps that were planned")
         else:
             recipe = training_config(
@@ -200,12 +203,14 @@ class _Demo:
                 self.options.seed,
             )
             left = 60 * self.options.minutes - self.stages.elapsed - RESERVE_S
-            config, why = plan(recipe, left, self.options.steps)
-            print(f"      {why}", flush=True)
+            chosen = plan(recipe, left, self.options.steps)
+            print(f"      {chosen.why}", flush=True)
+            config = chosen.config
+            torch.set_num_threads(chosen.threads)
             open_run(self.model, overwrite=True)
             configs.save(config, self.model / CONFIG)
-            with atomic_write(planned_for, "w") as file:
-                file.write(key)
+            with atomic_write(record, "w") as file:
+                json.dump({"key": key, "threads": chosen.threads}, file)
         result = train(config, self.model, resume=True)
         parameters = sum(parameter.numel() for parameter in result.model.parameters())
         assert result.bits_per_byte is not None  # there is held-out text

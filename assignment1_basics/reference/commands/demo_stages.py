@@ -31,7 +31,7 @@ class Stages:
         self.began = time.monotonic()
         self.seconds: dict[str, float] = {}
         self._record = folder / "stages.json"
-        self._known: dict[str, Any] = _read_json(self._record)
+        self._known: dict[str, Any] = read_json(self._record)
         self._key = ""
 
     @property
@@ -75,7 +75,7 @@ class Stages:
         return facts
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Return what a JSON file holds; nothing if it is missing or damaged (all is done again)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))

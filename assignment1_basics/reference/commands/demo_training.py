@@ -8,7 +8,7 @@ steps of 1024 tokens 1.77, of 4096 1.79; a decay to zero over the last half of t
 
 import statistics
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +35,7 @@ OVERHEAD = 0.08
 _WARM_UP, _TIMED = 3, 8  # steps
 
 Precision = Literal["fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 
 
 def training_config(
@@ -76,17 +77,59 @@ def with_steps(config: TrainConfig, steps: int, precision: Precision) -> TrainCo
     )
 
 
-def measure(config: TrainConfig) -> dict[Precision, float]:
-    """Return the median seconds of a training step, in float32 and with bfloat16 products.
+@dataclass(frozen=True)
+class Plan:
+    """How to train: the recipe with its steps, on how many threads, and why, in a line."""
 
-    Processors with bfloat16 instructions (AVX512-BF16, AMX) are faster with it, others slower.
+    config: TrainConfig
+    threads: int
+    why: str
+
+
+def plan(config: TrainConfig, seconds: float, steps: int | None) -> Plan:
+    """Choose the fastest way to take a step, and as many steps as fit into `seconds`.
+
+    Measured, since it depends on the machine: processors with bfloat16 instructions (AVX512-BF16,
+    AMX) are faster with it, others slower; and where cores are shared or rationed (containers),
+    more threads than cores to run on are many times slower than one.
+
+    Args:
+        config: the recipe.
+        seconds: time for training.
+        steps: take so many instead.
     """
-    device = choose_device(config.device)
-    prepare_host(device)
-    tokens = open_token_file(config.data.train).tokens
-    batches = TokenBatches(tokens, config.batch_size, config.model.context_length, 0, device)
-    seconds: dict[Precision, float] = {}
-    for precision in ("fp32", "bf16"):
+    most = torch.get_num_threads()
+    times: dict[tuple[Precision, int], float] = {}
+    for precision in PRECISIONS:
+        times[precision, most] = step_seconds(config, precision, most)
+    precision, _ = min(times, key=lambda way: times[way])
+    for threads in (1, 2, 4, 8):
+        if threads < most:
+            times[precision, threads] = step_seconds(config, precision, threads)
+    precision, threads = min(times, key=lambda way: times[way])
+    step_time = times[precision, threads]
+    if steps is None:
+        steps = max(MIN_STEPS, int(seconds / step_time / (1 + OVERHEAD)))
+    measured = ", ".join(f"{way[0]} x{way[1]} {1000 * t:.0f} ms" for way, t in times.items())
+    tokens = steps * config.tokens_per_step
+    why = (
+        f"a step takes (format x threads) {measured}\n"
+        f"      so {steps:,} steps in {precision} on {threads} threads: "
+        f"{tokens / 1e6:.2f}M tokens, "
+        f"about {steps * step_time * (1 + OVERHEAD):.0f} s"
+    )
+    return Plan(with_steps(config, steps, precision), threads, why)
+
+
+def step_seconds(config: TrainConfig, precision: Precision, threads: int) -> float:
+    """Return the median seconds of a training step."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        device = choose_device(config.device)
+        prepare_host(device)
+        tokens = open_token_file(config.data.train).tokens
+        batches = TokenBatches(tokens, config.batch_size, config.model.context_length, 0, device)
         model = Transformer(config.model, torch.Generator().manual_seed(0))
         step = TrainStep(model, config.optimizer, bf16=precision == "bf16")
         times = []
@@ -94,24 +137,6 @@ def measure(config: TrainConfig) -> dict[Precision, float]:
             start = time.perf_counter()
             step(*batches[i], 1e-3)
             times.append(time.perf_counter() - start)
-        seconds[precision] = statistics.median(times[_WARM_UP:])
-    return seconds
-
-
-def plan(config: TrainConfig, seconds: float, steps: int | None) -> tuple[TrainConfig, str]:
-    """Choose the faster precision, and as many steps as fit into `seconds` unless they are given.
-
-    Returns the config and a line that says why.
-    """
-    measured = measure(config)
-    precision = min(measured, key=lambda name: measured[name])
-    step_time = measured[precision]
-    if steps is None:
-        steps = max(MIN_STEPS, int(seconds / step_time / (1 + OVERHEAD)))
-    times = ", ".join(f"{name} {1000 * time:.0f} ms" for name, time in measured.items())
-    tokens = steps * config.tokens_per_step
-    return (
-        with_steps(config, steps, precision),
-        f"a step takes {times}: {steps:,} steps in {precision}, {tokens / 1e6:.2f}M tokens, "
-        f"about {steps * step_time * (1 + OVERHEAD):.0f} s",
-    )
+    finally:
+        torch.set_num_threads(before)
+    return statistics.median(times[_WARM_UP:])

@@ -61,7 +61,7 @@ def test_everything_is_made_then_reused_then_continued(small, tmp_path, capsys, 
                 raise KeyboardInterrupt
             return take_step(self, *arguments)
 
-        patch.setattr(demo_training, "measure", lambda config: {"fp32": 0.01, "bf16": 0.02})
+        patch.setattr(demo_training, "step_seconds", lambda *way: 0.01)
         patch.setattr(demo_training.TrainStep, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(options(tmp_path, steps=9))
@@ -73,16 +73,18 @@ def test_everything_is_made_then_reused_then_continued(small, tmp_path, capsys, 
     assert scores.keys() == json.loads((folder / "scores.json").read_text()).keys()
 
 
-def test_plan_fits_the_time(small, monkeypatch):
-    monkeypatch.setattr(demo_training, "measure", lambda config: {"fp32": 0.05, "bf16": 0.04})
+def test_plan_takes_the_fastest_way_and_fits_the_time(monkeypatch):
+    times = {("fp32", 4): 0.05, ("bf16", 4): 0.04, ("bf16", 2): 0.02, ("bf16", 1): 0.03}
+    monkeypatch.setattr(demo_training, "step_seconds", lambda _, *way: times[way])
+    monkeypatch.setattr(demo_training.torch, "get_num_threads", lambda: 4)
     recipe = demo_training.training_config("a", "b", "c", 128, 0)
-    config, why = demo_training.plan(recipe, 100.0, None)
-    assert config.precision == "bf16"
-    assert config.steps == int(100 / 0.04 / (1 + demo_training.OVERHEAD))
-    assert "fp32 50 ms, bf16 40 ms" in why
-    assert demo_training.plan(recipe, -5.0, None)[0].steps == demo_training.MIN_STEPS
-    assert demo_training.plan(recipe, 100.0, 7)[0].steps == 7
-    assert config.learning_rate(config.steps) == 0
+    plan = demo_training.plan(recipe, 100.0, None)
+    assert (plan.config.precision, plan.threads) == ("bf16", 2)
+    assert plan.config.steps == int(100 / 0.02 / (1 + demo_training.OVERHEAD))
+    assert "fp32 x4 50 ms, bf16 x4 40 ms" in plan.why
+    assert demo_training.plan(recipe, -5.0, None).config.steps == demo_training.MIN_STEPS
+    assert demo_training.plan(recipe, 100.0, 7).config.steps == 7
+    assert plan.config.learning_rate(plan.config.steps) == 0
 
 
 def test_a_stage_runs_again_when_something_before_it_changed(tmp_path, capsys):
