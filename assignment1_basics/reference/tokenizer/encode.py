@@ -1,12 +1,12 @@
-"""The compiled encoder: UTF-8 text to token ids, 160 MB/s a core where tiktoken reaches 16.
+"""The compiled encoder: UTF-8 text to token ids, 200 MB/s a core where tiktoken reaches 20.
 
 Each pre-token is looked up in a cache (`word_cache`), and merged (`encode_word`) only if it is not
-there. So the work is: find its end (`scanner`), take its up to 15 bytes as a key of 128 bits, read
-one cache line, store up to three ids.
+there. So the work is: find its end (`block_scanner`), take its up to 15 bytes as a key of 128 bits,
+read one cache line, store up to three ids.
 
 That line is seldom in a core's own caches, and waiting for it would take longer than all the rest.
-Therefore 64 words are found first, and their lines prefetched, before the first one is looked up:
-22 -> 16 ns a pre-token.
+Therefore 64 words or more are found first, and their lines prefetched, before the first one is
+looked up; that took 6 of 22 ns off the time for a pre-token.
 """
 
 from collections.abc import Sequence

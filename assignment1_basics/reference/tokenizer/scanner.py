@@ -15,7 +15,8 @@ bytes of the text at about 30 times that speed, and yields the same pre-tokens f
 - A longer character is decoded, and its code point looked up in a table taken from `regex`.
 - Bytes that are not UTF-8 are refused, exactly where Python's strict decoder refuses them.
 
-`next_word_end` is for kernels (the word counter, the encoder); `pretokens` is for Python.
+`next_word_end` is for kernels: `block_scanner`, which the word counter and the encoder call, leaves
+to it what its own quick rules do not cover. `pretokens` is for Python.
 """
 
 from itertools import pairwise
