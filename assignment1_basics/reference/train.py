@@ -1,11 +1,12 @@
 """The training loop: batches in, a run folder out, and no way to lose more than one interval.
 
 A step is a function of the weights, the optimizer's state, the seed and the step's number, so a
-checkpoint of these continues bit for bit on the CPU, whenever the process was killed. Ctrl-C and
-SIGTERM finish the step and save; a loss or gradient norm that is not finite stops the run before
-anything is saved.
+checkpoint of these continues bit for bit on the CPU (with as many threads as before), whenever the
+process was killed. Ctrl-C and SIGTERM finish the step and save; a loss or gradient norm that is not
+finite stops the run before anything is saved.
 """
 
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from course.runs import RunLog, column, read_metrics
 from course.stop import StopRequest
 
 PLOT_INTERVAL_S = 60.0
+LAST_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TrainResult:
     folder: Path
     model: Transformer
     train_loss: float
-    """mean over the last steps"""
+    """mean over the last 20 steps"""
     tokens_per_second: float | None
     valid_loss: float | None
     """nats per token of the whole held-out text"""
@@ -258,7 +260,6 @@ class _Training:
             "step": self.step,
             "evaluated_at": self.evaluated_at,
             "final": None if self.final is None else asdict(self.final),
-            "train_loss": self.metrics.loss,
             "model": self.model.state_dict(),
             "optimizer": self.train_step.optimizer.state_dict(),
             "random": random_states(),
@@ -278,6 +279,10 @@ class _Training:
         """Raise a `UserError` if this config or data is not that of the checkpoint."""
         before = configs.from_dict(TrainConfig, state["config"])
         require_same_trajectory(before, self.config, state["step"])
+        if state["step"] > self.config.steps:
+            raise UserError(
+                f"steps is {self.config.steps}, but the run has done {state['step']} already"
+            )
         found = (self.data.train.tokenizer_hash, len(self.data.train.tokens))
         if found != (state["tokenizer_hash"], state["num_train_tokens"]):
             raise UserError(
@@ -293,7 +298,6 @@ class _Training:
         self.step = state["step"]
         self.evaluated_at = state["evaluated_at"]
         self.final = None if state["final"] is None else Evaluation(**state["final"])
-        self.metrics.loss = state["train_loss"]
 
     def _headline(self) -> str:
         parameters = sum(p.numel() for p in self.train_step.parameters)
@@ -322,10 +326,11 @@ class _Training:
         )
 
     def _result(self) -> TrainResult:
+        losses = column(read_metrics(self.folder), "loss")[1]
         return TrainResult(
             self.folder,
             self.model,
-            self.metrics.loss,
+            statistics.fmean(losses[-LAST_STEPS:]),
             self.metrics.tokens_per_second,
             None if self.final is None else self.final.loss,
             self._bits_per_byte(),

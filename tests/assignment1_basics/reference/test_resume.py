@@ -251,6 +251,16 @@ def test_a_longer_wsd_run_is_the_run_that_was_long_from_the_start(tmp_path):
     assert numbers(grown) == numbers(straight)
 
 
+def test_a_run_cannot_be_made_shorter_than_it_is(tmp_path):
+    schedule = replace(tiny_config(tmp_path).schedule, kind="constant")
+    config = tiny_config(tmp_path, schedule=schedule)
+    folder = folder_of(tmp_path / "run")
+    train(config, folder)
+    with pytest.raises(UserError, match="steps is 20, but the run has done 24 already"):
+        train(replace(config, steps=20), folder, resume=True)
+    assert train(replace(config, steps=30), folder, resume=True).train_loss > 0
+
+
 def test_another_config_or_other_data_is_refused(tmp_path):
     config = tiny_config(tmp_path)
     folder = folder_of(tmp_path / "run")

@@ -56,6 +56,7 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path, run_folder):
     assert (run_folder / "loss.png").stat().st_size > 1000
     assert (run_folder / "config.yaml").exists()
     assert result.tokens_per_second > 0
+    assert result.train_loss == pytest.approx(sum(losses[-20:]) / 20)
     assert result.bits_per_byte == column(rows, "bits_per_byte")[1][-1]
     loaded, state = load_model(run_folder)
     assert state["tokenizer_hash"] == HASH
