@@ -1,7 +1,8 @@
 """Byte-level BPE: `naive` is the algorithm of the handout; the other modules are the same, fast.
 
-Training: `naive`, `scanner` and `block_scanner` (text into pre-tokens), `words` (a file into counted
-pre-tokens), `segmentation` and `merging` (counted words into merges; `train` puts them together).
+Training: `naive`, `scanner` and `block_scanner` (text into pre-tokens), `words` (a file into
+counted pre-tokens), `segmentation` and `merging` (counted words into merges; `train` puts them
+together).
 
 Encoding: `plain` (text into ids, in Python), `encode` (the same, compiled), with `word_cache` (ids
 of words seen before) and `encode_word` (those of new ones); `stream` (text that arrives in pieces),
