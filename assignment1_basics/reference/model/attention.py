@@ -6,29 +6,15 @@ function and holds the matrix of scores, 4 * n_heads * seq^2 bytes a sequence in
 PyTorch's fused kernel, which never holds it (assignment 2 builds such a kernel).
 """
 
-from contextlib import nullcontext
-
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from assignment1_basics.reference.model.config import TransformerConfig
 from assignment1_basics.reference.model.kv_cache import LayerCache
 from assignment1_basics.reference.model.layers import Linear, softmax
 from assignment1_basics.reference.model.rope import Rotation, rotate
-
-# The order in which PyTorch tries its kernels; left alone it begins with FlashAttention-2. On an
-# NVIDIA H200 cuDNN's takes two thirds of that one's time (32 x 1024 tokens, 12 heads of 64, forward
-# and backward: 0.76 against 1.13 ms), and the training step gains 7%. Only for training: cuDNN
-# prepares a plan for every new shape, which costs more than it gains where lengths change.
-TRAINING_KERNELS = [
-    SDPBackend.CUDNN_ATTENTION,
-    SDPBackend.FLASH_ATTENTION,
-    SDPBackend.EFFICIENT_ATTENTION,
-    SDPBackend.MATH,
-]
 
 
 def scaled_dot_product_attention(
@@ -85,16 +71,14 @@ def sdpa_attention(
     queries, keys = q.shape[-2], k.shape[-2]
     # A whole sequence needs no mask in memory, and a single query sees every key.
     mask = causal_mask(queries, keys, q.device) if 1 < queries < keys else None
-    training = q.is_cuda and torch.is_grad_enabled()
-    with sdpa_kernel(TRAINING_KERNELS, set_priority=True) if training else nullcontext():
-        return nn.functional.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            is_causal=1 < queries == keys,
-            enable_gqa=q.shape[-3] != k.shape[-3],
-        )
+    return nn.functional.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=mask,
+        is_causal=1 < queries == keys,
+        enable_gqa=q.shape[-3] != k.shape[-3],
+    )
 
 
 ATTENTION = {"plain": plain_attention, "sdpa": sdpa_attention}
@@ -127,13 +111,16 @@ class MultiHeadSelfAttention(nn.Module):
         `rotation` (from `RoPE`) is that of the positions of `x`; None encodes no positions.
         """
         q, k, v = (
-            rearrange(project(x), "... seq (heads d) -> ... heads seq d", d=self.d_head)
+            rearrange(project(x), "... seq (heads d) -> ... seq heads d", d=self.d_head)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         if rotation is not None:
             cos, sin = rotation
-            for_heads = cos.unsqueeze(-3), sin.unsqueeze(-3)
+            for_heads = cos.unsqueeze(-2), sin.unsqueeze(-2)
             q, k = rotate(q, for_heads), rotate(k, for_heads)
+        # Transposed only now, and so only as views: in memory the heads of a token stay side by
+        # side, where the kernel leaves its output and the next product reads it.
+        q, k, v = (rearrange(heads, "... seq heads d -> ... heads seq d") for heads in (q, k, v))
         if cache is not None:
             k, v = cache.append(k, v)
         attended = self.attend(q, k, v)

@@ -51,10 +51,11 @@ class RoPE(nn.Module):
         return self
 
 
-def rotate(
-    x: Float[Tensor, "... seq d_head"], rotation: Rotation
-) -> Float[Tensor, "... seq d_head"]:
-    """Rotate each neighbouring pair of `x`; computed in float32, returned in the dtype of `x`."""
+def rotate(x: Float[Tensor, "... d_head"], rotation: Rotation) -> Float[Tensor, "... d_head"]:
+    """Rotate each neighbouring pair of `x` by angles that broadcast against the pairs.
+
+    Computed in float32, returned in the dtype of `x`.
+    """
     cos, sin = rotation
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
     pairs = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
