@@ -1,13 +1,13 @@
 """Number formats: what a few bits can hold, and which format holds what during training.
 
 A binary floating-point number is a sign, an exponent and a mantissa. The exponent's bits set the
-range, the mantissa's bits the precision: bf16 keeps the range of fp32 and three decimal digits at
-best, fp16 keeps one more digit and overflows at 65504. Training holds what needs range or many small
-additions (weights, moments) in fp32 and multiplies in a short format.
+range, the mantissa's bits the precision: bf16 keeps the range of fp32 and two to three decimal
+digits, fp16 keeps one more digit and overflows at 65504. Training holds what needs range or many
+small additions (weights, moments) in fp32 and multiplies in a short format.
 
 Sources: IEEE 754-2019 section 3; Micikevicius et al. 2018, "Mixed precision training" (fp32 master
-weights); Kalamkar et al. 2019, "A study of bfloat16 for deep learning training"; Micikevicius et al.
-2022, "FP8 formats for deep learning" (e4m3 without infinities).
+weights); Kalamkar et al. 2019, "A study of bfloat16 for deep learning training"; Micikevicius et
+al. 2022, "FP8 formats for deep learning" (e4m3 without infinities).
 """
 
 from dataclasses import dataclass

@@ -1,31 +1,32 @@
 """Memory of one training step, by part: what stays, what autograd keeps, and the peak of both.
 
 Weights, gradients and AdamW's two moments take 16 bytes a parameter in fp32 (Rajbhandari et al.
-2020, "ZeRO", section 3.1). Activations grow with the tokens of a micro-batch: everything that the
-backward pass will read is kept from the forward pass. Korthikanti et al. 2022 ("Reducing activation
+2020, "ZeRO", section 3.1). Activations grow with the tokens of a micro-batch: whatever the backward
+pass reads is kept from the forward pass. Korthikanti et al. 2022 ("Reducing activation
 recomputation in large transformer models", section 4.1) count 34 + 5 n_heads S / d bytes per token,
 layer and unit of width for GPT-3's block with dropout in 16 bits, and 2 when each block keeps its
-input only and runs again in the backward pass (checkpointing). The same count is made here for the
-Transformer of this assignment, tensor by tensor, as our code leaves them behind:
+input only and runs again in the backward pass (checkpointing; Chen et al. 2016). Here is the same
+count for the Transformer of this assignment, tensor by tensor, as `activations.py` lists them.
 
-- eager: each operation keeps its own inputs. Autocast keeps a bf16 copy of a norm's output for
-  every projection that reads it, and of every matrix.
-- compiled: the compiler fuses and keeps less: of a norm its input, its output in bf16 and one
-  number a token; of SwiGLU gate, value and product. The fused query/key/value and gate/up products
-  stay whole because a part of each is needed.
-- attention "sdpa" keeps queries, keys, values, output and a log-sum-exp per head; "plain" keeps the
-  exponentials and the probabilities, S per head and token each.
+The peak is not the sum of all parts, because gradients appear while activations disappear. It is
+the largest of four moments: the loss, the backward pass of the first block that it reaches and of
+the last, and its end.
 
-The gradients appear in the backward pass while the activations disappear, so the peak is not the
-sum of all parts: it is the larger of two moments, the loss (all activations, no gradients yet) and
-the end of the backward pass (all gradients). Modelled is one GPU, gradients set to None between
-steps, fused AdamW. Not modelled: the CUDA context, the libraries' workspaces (cuBLAS: 32 MiB on
-Hopper) and the allocator's fragmentation.
+Modelled is one GPU, gradients set to None between steps, fused AdamW. Not modelled: the CUDA
+context, the libraries' workspaces (cuBLAS takes 32 MiB on Hopper), the allocator's fragmentation.
+Against the peak that PyTorch's allocator reports on an NVIDIA H200 the calculator is within 10%
+(`benchmarks/memory_accounting.py`).
 """
 
 from dataclasses import dataclass
 
-from assignment1_basics.reference.accounting.formats import FP32, PRECISIONS, Precision
+from assignment1_basics.reference.accounting.activations import (
+    TrainingSetup,
+    block_bytes_per_token,
+    block_working_bytes_per_token,
+    head_bytes_per_token,
+    loss_working_bytes_per_token,
+)
 from assignment1_basics.reference.accounting.parameters import parameters_by_part
 from assignment1_basics.reference.model.config import TransformerConfig
 
@@ -33,42 +34,91 @@ ADAMW_MOMENTS = 2
 
 
 @dataclass(frozen=True)
-class TrainingSetup:
-    """How a step is run: what decides its memory beyond the model's shape."""
-
-    batch_size: int = 8
-    """sequences in a micro-batch"""
-    seq_len: int | None = None
-    """tokens in a sequence; None: the model's context length"""
-    precision: Precision = PRECISIONS["bf16-mixed"]
-    compiled: bool = True
-    """torch.compile over the model and the loss, or eager"""
-    checkpointing: bool = False
-    """keep the input of each block only and run the block again in the backward pass"""
-    accumulation: bool = False
-    """gradients of earlier micro-batches are already there in the forward pass"""
-
-
-@dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes of one training step by part; `activations` are those kept at the end of forward."""
+    """Bytes of a training step."""
 
-    weights: int
-    gradients: int
-    optimizer: int
+    static: dict[str, int]
+    """weights, gradients, optimizer state, and copies of weights in the format of the products"""
     activations: dict[str, int]
-    working_at_loss: int
-    working_in_blocks: int
+    """what is kept from the forward pass, at its end, by part"""
+    moments: dict[str, int]
+    """what is allocated at the moments of which one is the peak"""
 
     @property
     def peak(self) -> int:
-        """The most bytes that are allocated at any moment of a step."""
-        return 0
+        """The most bytes that are allocated at any moment of the step."""
+        return max(self.moments.values())
 
 
 def training_memory(config: TransformerConfig, setup: TrainingSetup) -> TrainingMemory:
-    """Return the memory of a training step, by part."""
-    return TrainingMemory(0, 0, 0, {}, 0, 0)
+    """Return the memory of a training step, by part, and at the moments that can be its peak."""
+    seq_len = setup.seq_len or config.context_length
+    tokens = setup.batch_size * seq_len
+    precision = setup.precision
+    parameters = parameters_by_part(config)
+    total = sum(parameters.values())
+    in_head = config.vocab_size * config.d_model
+    in_block = (parameters["attention"] + parameters["feed-forward"]) // config.n_layers
+    copy_bytes = precision.matmul.bytes if setup.autocast else 0
+    block_copies = in_block * copy_bytes
+
+    weights = total * precision.weights.bytes
+    optimizer = ADAMW_MOMENTS * total * precision.optimizer.bytes
+    gradients = total * precision.gradients.bytes
+    kept_copies = 0 if setup.checkpointing else config.n_layers * block_copies
+    copies = kept_copies + in_head * copy_bytes
+
+    block = block_bytes_per_token(config, setup, seq_len)
+    head = tokens * head_bytes_per_token(config, setup)
+    if setup.checkpointing:
+        # The compiler looks the first block's input up again: token ids are cheaper to keep.
+        inputs = config.n_layers - setup.compiled
+        kept = {"block inputs": inputs * tokens * config.d_model * precision.residual.bytes}
+        recomputed = tokens * sum(block.values()) + block_copies
+    else:
+        kept = {part: config.n_layers * tokens * size for part, size in block.items()}
+        recomputed = 0
+    in_blocks = sum(kept.values())
+
+    working = tokens * block_working_bytes_per_token(config, setup, seq_len) + recomputed
+    loss_working = tokens * loss_working_bytes_per_token(config, setup)
+    if setup.compiled:
+        loss_working += in_head * copy_bytes  # the head's gradient before it becomes fp32
+    at_start = weights + optimizer + (gradients if setup.accumulation else 0)
+    one_block = in_blocks // config.n_layers
+    # Gradients that are there when the first block's turn comes: the head's; the last block's: all
+    # but its own and the embedding's.
+    first_gradients = 0 if setup.accumulation else in_head * precision.gradients.bytes
+    last_gradients = gradients
+    if not setup.accumulation:
+        untied = 0 if config.tie_embeddings else in_head
+        last_gradients -= (untied + in_block) * precision.gradients.bytes
+    stream = tokens * config.d_model * precision.residual.bytes
+    moments = {
+        "loss": at_start + copies + in_blocks + head + loss_working,
+        "backward pass, first block": (
+            at_start + kept_copies + in_blocks + first_gradients + working
+        ),
+        "backward pass, last block": (
+            weights
+            + optimizer
+            + last_gradients
+            + kept_copies // config.n_layers
+            + one_block
+            + working
+        ),
+        "end of the backward pass": weights + optimizer + gradients + stream,
+    }
+    return TrainingMemory(
+        static={
+            "weights": weights,
+            "gradients": gradients,
+            "optimizer": optimizer,
+            f"{precision.matmul.name} copies of weights": copies,
+        },
+        activations={**kept, "head and loss": head},
+        moments=moments,
+    )
 
 
 def training_memory_bytes(
