@@ -20,27 +20,30 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
     Readers see the old file or the new one, never a part. `mode` is "wb" or "w" (UTF-8 with "\\n"
     line ends). A full disk or an interrupt leaves the old file as it was and removes the temporary.
 
-    Raises a `UserError` if the folder cannot be written, `path` is a folder, or the disk is full.
+    A symbolic link stays one: the file that it points to is replaced.
+
+    Raises a `UserError` if the folder cannot be written, the disk is full, or `path` is no file but
+    a folder or a device: /dev/null itself would be replaced.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     opened = False
     try:
-        _require_no_folder(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _require_replaceable(target, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, mode, **text) as file:  # type: ignore[call-overload]
             opened = True
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
     except OSError as error:
         # Once it is open, what the caller does may fail for reasons of its own.
         if opened and error.errno not in _FULL:
             raise
-        kept = "; the old file is as it was" if os.path.exists(path) else ""
+        kept = "; the old file is as it was" if os.path.exists(target) else ""
         raise UserError(f"{str(path)!r} cannot be written: {error.strerror}{kept}") from error
     finally:
         with suppress(OSError):  # gone, or there is no such folder
@@ -52,20 +55,22 @@ def require_writable(path: Path | str) -> Path:
 
     Leaves nothing behind. Raises a `UserError` as `atomic_write` would at the end.
     """
-    path = Path(path)
+    target = Path(os.path.realpath(path))
     try:
-        _require_no_folder(path)
-        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        _require_replaceable(target, path)
+        folder = next(folder for folder in target.parents if folder.exists())
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be written: {error.strerror}") from None
-    return path
+    return Path(path)
 
 
-def _require_no_folder(path: Path) -> None:
-    if path.is_dir():
+def _require_replaceable(target: Path, path: Path | str) -> None:
+    if target.is_dir():
         raise UserError(f"{str(path)!r} is a folder; name a file to write")
+    if target.exists() and not target.is_file():
+        raise UserError(f"{str(path)!r} is a device or a pipe; name a file to write")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -112,6 +112,28 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, mode, full_disk):
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_device_is_not_replaced(tmp_path):
+    """Root could: after `--output /dev/null` there would be a text in its place."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match="is a device or a pipe"), atomic_write(pipe):
+        pytest.fail("a file was opened")
+    with pytest.raises(UserError, match="is a device or a pipe"):
+        require_writable(pipe)
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "large-disk").mkdir()
+    target, link = tmp_path / "large-disk" / "a", tmp_path / "a"
+    target.write_text("old")
+    link.symlink_to(target)
+    with atomic_write(link, "w") as file:
+        file.write("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
 def test_other_errors_of_the_block_pass_through(tmp_path):
     with pytest.raises(ConnectionError), atomic_write(tmp_path / "a"):
         raise ConnectionError("the source has gone")
