@@ -33,6 +33,7 @@ MIN_STEPS = 100
 # Evaluations and checkpoints on the way, in units of the training steps' own time.
 OVERHEAD = 0.08
 _WARM_UP, _TIMED = 3, 8  # steps
+_PATIENCE_S = 2.0  # a way that takes longer than this to measure is not the fastest
 
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
@@ -100,11 +101,8 @@ def plan(config: TrainConfig, seconds: float, steps: int | None) -> Plan:
     """
     most = torch.get_num_threads()
     times: dict[tuple[Precision, int], float] = {}
-    for precision in PRECISIONS:
-        times[precision, most] = step_seconds(config, precision, most)
-    precision, _ = min(times, key=lambda way: times[way])
-    for threads in (1, 2, 4, 8):
-        if threads < most:
+    for threads in (most, *(fewer for fewer in (1, 2, 4, 8) if fewer < most)):
+        for precision in PRECISIONS:
             times[precision, threads] = step_seconds(config, precision, threads)
     precision, threads = min(times, key=lambda way: times[way])
     step_time = times[precision, threads]
@@ -137,6 +135,8 @@ def step_seconds(config: TrainConfig, precision: Precision, threads: int) -> flo
             start = time.perf_counter()
             step(*batches[i], 1e-3)
             times.append(time.perf_counter() - start)
+            if sum(times) > _PATIENCE_S:
+                break
     finally:
         torch.set_num_threads(before)
-    return statistics.median(times[_WARM_UP:])
+    return statistics.median(times[_WARM_UP:] or times)

@@ -75,6 +75,7 @@ def test_everything_is_made_then_reused_then_continued(small, tmp_path, capsys, 
 
 def test_plan_takes_the_fastest_way_and_fits_the_time(monkeypatch):
     times = {("fp32", 4): 0.05, ("bf16", 4): 0.04, ("bf16", 2): 0.02, ("bf16", 1): 0.03}
+    times |= {("fp32", 1): 0.06, ("fp32", 2): 0.05}
     monkeypatch.setattr(demo_training, "step_seconds", lambda _, *way: times[way])
     monkeypatch.setattr(demo_training.torch, "get_num_threads", lambda: 4)
     recipe = demo_training.training_config("a", "b", "c", 128, 0)
