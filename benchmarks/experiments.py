@@ -44,10 +44,7 @@ DATA = (
 
 RATES = {"small": "1e-4,3e-4,1e-3,3e-3,1e-2,3e-2,1e-1", "large": "3e-4,1e-3,3e-3,1e-2,3e-2"}
 # The same number of sequences in all: with `steps` steps of `batch_size` in the config.
-BATCHES = {
-    "small": {2: 2560, 32: 160, 128: 40},
-    "large": {16: 4000, 256: 250},
-}
+BATCHES = {"small": {2: 2560, 32: 160}, "large": {16: 4000, 256: 250}}
 NORM_RATES = {"small": "3e-4,1e-3,3e-3,1e-2", "large": "3e-4,1e-3,3e-3"}
 WIDTHS = {"small": "384,576", "large": "1408,2112"}
 
@@ -135,19 +132,20 @@ def run_all(options: argparse.Namespace, results: "Results") -> None:
 
 
 def collect(scale: str) -> Iterator[dict[str, Any]]:
-    """Yield what every run of a scale has logged."""
+    """Yield what every finished run of a scale has logged."""
     for experiment in experiments(scale):
         folders = sorted(experiment.folder.iterdir()) if experiment.folder.is_dir() else []
         if not experiment.grid:
             folders = [experiment.folder]
         for folder in folders:
-            if (folder / METRICS).exists():
+            numbers = summary(folder) if (folder / METRICS).exists() else {}
+            if numbers.get("loss") is not None or numbers.get("diverged_after") is not None:
                 yield {
                     "experiment": experiment.name,
                     "options": dict(
                         option.split("=", 1) for option in folder.name.split(",") if "=" in option
                     ),
-                    **summary(folder),
+                    **numbers,
                 }
 
 
@@ -166,10 +164,9 @@ def summary(folder: Path) -> dict[str, Any]:
         "learning_rate": config.optimizer.learning_rate,
         "batch_size": config.batch_size,
         "steps": config.steps,
-        "diverged_at": len(losses) + 1 if code == TrainingDivergedError.exit_code else None,
+        "diverged_after": len(losses) if code == TrainingDivergedError.exit_code else None,
         "loss": _last(rows, "final_valid_loss"),
         "bits_per_byte": _last(rows, "bits_per_byte"),
-        "last_train_loss": round(statistics.fmean(losses[-max(1, len(losses) // 20) :]), 4),
         "tokens_per_second": round(statistics.median(rates)) if rates else None,
         "curve": [steps, [round(loss, 4) for loss in valid]],
     }
@@ -191,7 +188,7 @@ def overview(runs: list[dict[str, Any]], seconds: dict[str, float]) -> list[Row]
             {
                 "experiment": name,
                 "runs": len(members),
-                "diverged": sum(run["diverged_at"] is not None for run in members),
+                "diverged": sum(run["diverged_after"] is not None for run in members),
                 "best": "" if best is None else _described(best["options"]),
                 "held-out loss": "" if best is None else f"{best['loss']:.3f}",
                 "bits per byte": "" if best is None else f"{best['bits_per_byte']:.4f}",
