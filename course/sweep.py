@@ -127,12 +127,17 @@ def make_points(options: Options) -> list[Point]:
         option, equals, listed = text.partition("=")
         if not equals or not option or not all(listed.split(",")):
             raise UserError(f"--grid {text!r}; it must look like OPTION=VALUE,VALUE,...")
-        axes[option.removeprefix("--")] = listed.split(",")
+        option, found = option.removeprefix("--"), listed.split(",")
+        if option in axes or len(set(found)) < len(found):
+            what = "an option" if option in axes else "a value"
+            raise UserError(f"--grid {text!r} has {what} for the second time; give each once")
+        axes[option] = found
     folder = options.runs / options.name
     points = []
     for combination in itertools.product(*axes.values()):
         values = tuple(zip(axes, combination, strict=True))
         label = ",".join(f"{option.split('.')[-1]}={'_'.join(v.split())}" for option, v in values)
+        label = label.replace("/", "-")  # of a path; a run's folder is one level deep
         flags = [part for option, v in values for part in _flag(option, v)]
         where = ["--runs", str(folder), "--name", label, "--resume"]
         points.append(Point(values, folder / label, (*options.command, *flags, *where)))

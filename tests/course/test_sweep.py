@@ -95,6 +95,11 @@ def test_points_are_the_grid_in_order():
     assert len({point.folder for point in points}) == 8
 
 
+def test_a_path_is_no_folder_of_a_label():
+    points = make_points(Options(("train",), "s", ("data.train=a/x.tok,b/x.tok",)))
+    assert [point.label for point in points] == ["train=a-x.tok", "train=b-x.tok"]
+
+
 @pytest.mark.parametrize(
     ("command", "grid", "parallel", "message"),
     [
@@ -103,6 +108,8 @@ def test_points_are_the_grid_in_order():
         (("train",), ("a",), 1, "--grid 'a'; it must look like OPTION=VALUE"),
         (("train",), ("a=1,,2",), 1, "--grid 'a=1,,2'"),
         (("train",), ("=1",), 1, "--grid '=1'"),
+        (("train",), ("a=1,2,1",), 1, "'a=1,2,1' has a value for the second time"),
+        (("train",), ("a=1", "--a=2"), 1, "'--a=2' has an option for the second time"),
         (("train",), ("a=1",), 0, "parallel is 0; it must be at least 1"),
     ],
 )
