@@ -1,4 +1,4 @@
-"""`python -m course` is the `course` command, for processes that start others of this environment."""
+"""`python -m course` is the `course` command: for processes that start more of them."""
 
 import sys
 

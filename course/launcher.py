@@ -85,12 +85,21 @@ def launch_array(
         return [function(one) for one in options]
     executor = make_executor(where, name, parallel or len(options))
     resumes = all("resume" in _field_names(one) for one in options)
-    jobs = executor.map_array(_Resumable(function) if resumes else function, list(options))
+    jobs = _submit(executor, _Resumable(function) if resumes else function, list(options))
     if where.cluster == "debug":
         return [job.result() for job in jobs]
     for job in jobs:
         print(f"submitted job {job.job_id}; its output: {job.paths.stdout}")
     return list(jobs)
+
+
+def _submit(executor: Any, function: Callable[[Any], Any], options: list[Any]) -> list[Any]:
+    from submitit.core.utils import FailedJobError
+
+    try:
+        return executor.map_array(function, options)
+    except FailedJobError as error:  # sbatch says why: a partition that is not there, no quota
+        raise UserError(f"Slurm refused the job: {' '.join(str(error).split())}") from None
 
 
 def make_executor(where: Launch, name: str = "course", parallel: int = 1) -> Any:

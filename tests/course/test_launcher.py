@@ -109,6 +109,26 @@ def test_without_slurm_it_says_so(tmp_path, monkeypatch):
         launch(Launch(cluster="slurm"), double, Plain(4))
 
 
+def test_what_slurm_refuses_is_one_line(slurm):
+    (slurm.parent / "bin" / "sbatch").write_text(
+        "#!/bin/sh\necho 'sbatch: error: invalid partition specified: gpuu' >&2\nexit 1\n"
+    )
+    with pytest.raises(UserError, match=r"Slurm refused the job: .*invalid partition .* gpuu"):
+        launch(Launch(cluster="slurm", partition="gpuu"), double, Plain(4))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"hours": float("nan")}, "hours is nan"),
+        ({"gpus": -1}, "gpus is -1; it must be at least 0"),
+    ],
+)
+def test_wrong_sizes_are_named(wrong, message):
+    with pytest.raises(UserError, match=message):
+        Launch(**wrong)
+
+
 @pytest.fixture
 def processes(tmp_path, monkeypatch):
     """Submitit's executor that runs a job as a process, with the signals and requeues of Slurm."""
