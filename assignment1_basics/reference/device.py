@@ -47,6 +47,11 @@ def _keep_freed_memory() -> None:
     mallopt(M_TOP_PAD, 64 << 20)
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether PyTorch found no memory; on a CPU it has no class of its own for that."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
 def peak_flops_per_second(device: torch.device, bf16: bool) -> float | None:
     """Return the datasheet's dense rate of a known GPU in bf16 or TF32; None for others."""
     if device.type != "cuda":

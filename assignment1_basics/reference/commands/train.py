@@ -64,11 +64,19 @@ def run(options: Options) -> None:
 
 def train_run(options: Options) -> None:
     """Open the run's folder and train in it."""
+    from assignment1_basics.reference.device import is_out_of_memory
     from assignment1_basics.reference.train import train
 
     folder = open_run(options.folder, resume=options.resume, overwrite=options.overwrite)
     try:
         result = train(options.training, folder, resume=options.resume)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "there is not enough memory for this run; a smaller --micro-batch-size takes the same "
+            "steps in less, and `course account` says how much a model needs"
+        ) from error
     finally:
         with suppress(OSError):  # leave nothing behind where nothing began
             folder.rmdir()
@@ -86,7 +94,9 @@ def _starting_config(arguments: list[str]) -> TrainConfig | None:
     if config is not None:
         return configs.load(TrainConfig, config)
     name = _value_of("--name", arguments)
-    if "--resume" in arguments and name is not None:
+    if "--resume" in arguments:
+        if name is None:
+            raise UserError("--resume needs the --name of the run")
         folder = Path(_value_of("--runs", arguments) or "runs") / name
         if (folder / CONFIG).exists():
             return configs.load(TrainConfig, folder / CONFIG)

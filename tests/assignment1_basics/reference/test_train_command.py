@@ -78,6 +78,14 @@ def test_bad_input_is_one_line_and_exit_code_2(config, tmp_path, capsys, argumen
 def test_a_run_that_is_not_there_cannot_be_resumed(config, capsys):
     assert main(["train", "--name", "nobody", "--resume"]) == 2
     assert capsys.readouterr().err == "error: there is no run 'runs/nobody' to resume\n"
+    assert main(["train", "--resume"]) == 2
+    assert capsys.readouterr().err == "error: --resume needs the --name of the run\n"
+
+
+def test_too_little_memory_says_what_helps(config, capsys):
+    huge = ["--model.d-model", str(2**36), "--model.vocab-size", str(10**6)]  # 2^58 bytes
+    assert main(["train", *flags(config), "--name", "huge", *huge]) == 2
+    assert "a smaller --micro-batch-size" in capsys.readouterr().err
 
 
 def test_without_a_name_it_is_the_time(config, tmp_path):
