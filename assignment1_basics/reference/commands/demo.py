@@ -48,8 +48,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Do all stages that are not done yet, and print what came out."""
-    if options.minutes <= 0:
-        raise UserError(f"--minutes {options.minutes} must be above 0")
+    if not 0 < options.minutes < float("inf"):
+        raise UserError(f"--minutes {options.minutes} must be above 0, and finite")
     if options.steps is not None and options.steps < 1:
         raise UserError(f"--steps {options.steps} must be at least 1")
     folder = options.runs / options.name

@@ -50,6 +50,8 @@ def run(options: Options) -> None:
     """Print all that was asked for, and draw the plot."""
     from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
 
+    if options.longest < 0:
+        raise UserError(f"longest is {options.longest}; it must be at least 0")
     for path in options.files:
         existing_file(path, "text")
     tokenizer = Tokenizer.load(options.tokenizer)
