@@ -8,9 +8,10 @@ which tokenizer made them. Both appear when all is done. Special tokens of the t
 recognised in the text.
 """
 
+import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -18,6 +19,9 @@ from course.errors import UserError
 from course.files import existing_file
 from course.launcher import Launch, launch
 from course.progress import Progress, amount
+
+if TYPE_CHECKING:
+    from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Options:
     """threads that encode; None: all cores"""
     replace_bad_bytes: bool = False
     """put U+FFFD where bytes are not UTF-8, instead of refusing the file"""
+    separator_as_text: bool = False
+    """take <|endoftext|> for ordinary text if the tokenizer does not know it, instead of refusing"""
     launch: Annotated[Launch, tyro.conf.arg(name="")] = field(
         default_factory=lambda: Launch(gpus=0)
     )
@@ -58,6 +64,8 @@ def encode(options: Options) -> None:
     if output.resolve() == options.text.resolve():
         raise UserError(f"output {str(output)!r} is the text itself; name another --output")
     size = options.text.stat().st_size
+    if size and not options.separator_as_text:
+        require_known_separator(options.text, tokenizer)
     try:
         with Progress("encoding", total=size, unit="B") as bar:
             encoded = encode_file(
@@ -80,3 +88,18 @@ def encode(options: Options) -> None:
         print(f"replaced by U+FFFD where the text is not UTF-8: {encoded.num_replaced:,}")
     for token, count in encoded.num_special.items():
         print(f"special token {token!r}: {count:,} times")
+
+
+def require_known_separator(text: Path, tokenizer: "Tokenizer") -> None:
+    """Raise a `UserError` if the tokenizer would cut `<|endoftext|>` into pieces of a word."""
+    from course.corpus import END_OF_TEXT
+
+    if END_OF_TEXT in tokenizer.special_tokens:
+        return
+    with open(text, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = data.find(END_OF_TEXT.encode())
+    if place >= 0:
+        raise UserError(
+            f"text {str(text)!r} has the special token {END_OF_TEXT} at offset {place:,}, which is "
+            "unknown to the tokenizer; train it with --special-tokens, or use --separator-as-text"
+        )

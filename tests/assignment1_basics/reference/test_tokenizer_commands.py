@@ -137,6 +137,15 @@ def test_encode_errors(folder, course, arguments, message):
     assert (folder / "corpus.txt").read_bytes() == TEXT.encode()
 
 
+def test_encode_refuses_a_separator_that_it_would_cut_up(folder, course):
+    course("train", "corpus.txt", "--vocab-size", "300", "--special-tokens", "<|pad|>")
+    place = TEXT.encode().index(EOT.encode())
+    error = course("encode", "corpus.txt", code=2)
+    assert f"special token {EOT} at offset {place}, which is unknown to the tokenizer" in error
+    assert not list(folder.glob("*.tok*"))
+    assert "corpus.tok: " in course("encode", "corpus.txt", "--separator-as-text")
+
+
 def test_encode_replaces_bad_bytes_if_asked(folder, course, trained):
     (folder / "latin.txt").write_bytes("café".encode("latin-1"))
     out = course("encode", "latin.txt", "--replace-bad-bytes")
