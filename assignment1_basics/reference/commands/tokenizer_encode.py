@@ -39,7 +39,7 @@ class Options:
     replace_bad_bytes: bool = False
     """put U+FFFD where bytes are not UTF-8, instead of refusing the file"""
     separator_as_text: bool = False
-    """take <|endoftext|> for ordinary text if the tokenizer does not know it, instead of refusing"""
+    """take <|endoftext|> for ordinary text if the tokenizer does not know it, else refuse"""
     launch: Annotated[Launch, tyro.conf.arg(name="")] = field(
         default_factory=lambda: Launch(gpus=0)
     )

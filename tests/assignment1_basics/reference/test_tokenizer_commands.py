@@ -141,7 +141,7 @@ def test_encode_refuses_a_separator_that_it_would_cut_up(folder, course):
     course("train", "corpus.txt", "--vocab-size", "300", "--special-tokens", "<|pad|>")
     place = TEXT.encode().index(EOT.encode())
     error = course("encode", "corpus.txt", code=2)
-    assert f"special token {EOT} at offset {place}, which is unknown to the tokenizer" in error
+    assert f"special token {EOT} at offset {place:,}, which is unknown to the tokenizer" in error
     assert not list(folder.glob("*.tok*"))
     assert "corpus.tok: " in course("encode", "corpus.txt", "--separator-as-text")
 
