@@ -19,7 +19,7 @@ from course.progress import Progress
 
 CORPUS_BYTES = 32_000_000  # at most; three times what the model sees in its minutes
 HELD_OUT = 0.0125  # of the documents: enough for a score to 1%, little enough to take 4 s
-RESERVE_S = 16  # what comes after training: the whole held-out text, samples, plots
+RESERVE_S = 18  # what comes after training: the whole held-out text, samples, plots
 PROMPTS = {
     "prose": ("", "The function returns", "This module provides"),
     "stories": ("", "Once upon a time", "One day, a little fox"),
