@@ -1,422 +1,49 @@
 """Words that stories draw from: names, animals, things and their properties."""
 # ruff: noqa: E501 - a template is a line of prose; broken up it could not be read as one
 
-GIRLS = [
-    "Ada",
-    "Adele",
-    "Agnes",
-    "Alice",
-    "Amara",
-    "Amelia",
-    "Amina",
-    "Anna",
-    "Annie",
-    "Anya",
-    "April",
-    "Aria",
-    "Asha",
-    "Astrid",
-    "Ava",
-    "Beatrice",
-    "Bella",
-    "Beth",
-    "Bonnie",
-    "Carla",
-    "Carmen",
-    "Cecily",
-    "Celia",
-    "Chloe",
-    "Clara",
-    "Daisy",
-    "Dana",
-    "Daphne",
-    "Delia",
-    "Dora",
-    "Edith",
-    "Eleanor",
-    "Elena",
-    "Elise",
-    "Ella",
-    "Ellen",
-    "Elsa",
-    "Emily",
-    "Emma",
-    "Esther",
-    "Eva",
-    "Fatima",
-    "Faye",
-    "Fern",
-    "Fiona",
-    "Flora",
-    "Freya",
-    "Gemma",
-    "Georgia",
-    "Gina",
-    "Grace",
-    "Greta",
-    "Hana",
-    "Hannah",
-    "Hazel",
-    "Heidi",
-    "Helen",
-    "Holly",
-    "Ida",
-    "Imani",
-    "Inez",
-    "Ingrid",
-    "Iris",
-    "Isla",
-    "Ivy",
-    "Jade",
-    "Jane",
-    "Jasmine",
-    "Jenny",
-    "Joan",
-    "Josie",
-    "Joy",
-    "Julia",
-    "June",
-    "Kate",
-    "Kira",
-    "Lara",
-    "Laura",
-    "Leah",
-    "Leila",
-    "Lena",
-    "Lily",
-    "Lina",
-    "Lola",
-    "Lottie",
-    "Louisa",
-    "Lucy",
-    "Luna",
-    "Lydia",
-    "Mabel",
-    "Maria",
-    "Martha",
-    "Mary",
-    "Matilda",
-    "Maya",
-    "Mei",
-    "Mia",
-    "Mila",
-    "Millie",
-    "Mina",
-    "Molly",
-    "Nadia",
-    "Nancy",
-    "Naomi",
-    "Nina",
-    "Nora",
-    "Odette",
-    "Olive",
-    "Olivia",
-    "Paula",
-    "Pearl",
-    "Penny",
-    "Petra",
-    "Phoebe",
-    "Polly",
-    "Priya",
-    "Rita",
-    "Robin",
-    "Rosa",
-    "Rosie",
-    "Ruby",
-    "Ruth",
-    "Sadie",
-    "Sally",
-    "Sara",
-    "Selma",
-    "Sofia",
-    "Sonia",
-    "Stella",
-    "Sue",
-    "Susie",
-    "Tara",
-    "Tess",
-    "Thea",
-    "Tilly",
-    "Una",
-    "Vera",
-    "Viola",
-    "Wanda",
-    "Wendy",
-    "Willa",
-    "Yara",
-    "Yuki",
-    "Zara",
-    "Zoe",
-]
 
-BOYS = [
-    "Adam",
-    "Ahmed",
-    "Alan",
-    "Albert",
-    "Alec",
-    "Alfie",
-    "Amir",
-    "Andy",
-    "Anton",
-    "Archie",
-    "Arlo",
-    "Arthur",
-    "Asher",
-    "Ben",
-    "Bernard",
-    "Bill",
-    "Billy",
-    "Bobby",
-    "Boris",
-    "Bruno",
-    "Caleb",
-    "Calvin",
-    "Carl",
-    "Carlos",
-    "Casper",
-    "Charlie",
-    "Chris",
-    "Colin",
-    "Conrad",
-    "Cyrus",
-    "Dan",
-    "Daniel",
-    "David",
-    "Dean",
-    "Dennis",
-    "Diego",
-    "Dylan",
-    "Eddie",
-    "Edgar",
-    "Edwin",
-    "Eli",
-    "Elliot",
-    "Emil",
-    "Eric",
-    "Ernest",
-    "Ethan",
-    "Ezra",
-    "Felix",
-    "Finn",
-    "Frank",
-    "Fred",
-    "Gabriel",
-    "George",
-    "Gilbert",
-    "Giles",
-    "Gus",
-    "Hal",
-    "Hank",
-    "Harold",
-    "Harry",
-    "Harvey",
-    "Henry",
-    "Hugo",
-    "Ian",
-    "Isaac",
-    "Ivan",
-    "Jack",
-    "Jacob",
-    "James",
-    "Jasper",
-    "Jay",
-    "Jim",
-    "Joe",
-    "Joel",
-    "Johnny",
-    "Jonah",
-    "Josh",
-    "Juan",
-    "Jules",
-    "Kai",
-    "Karim",
-    "Kenji",
-    "Kevin",
-    "Kurt",
-    "Lars",
-    "Leo",
-    "Leon",
-    "Levi",
-    "Liam",
-    "Lionel",
-    "Louis",
-    "Luca",
-    "Luke",
-    "Malik",
-    "Manuel",
-    "Marco",
-    "Mark",
-    "Martin",
-    "Mateo",
-    "Matt",
-    "Max",
-    "Micah",
-    "Michael",
-    "Mike",
-    "Milo",
-    "Mohan",
-    "Nate",
-    "Nathan",
-    "Ned",
-    "Neil",
-    "Nico",
-    "Noah",
-    "Oliver",
-    "Omar",
-    "Oscar",
-    "Otis",
-    "Otto",
-    "Owen",
-    "Pablo",
-    "Patrick",
-    "Paul",
-    "Percy",
-    "Peter",
-    "Philip",
-    "Quentin",
-    "Rafael",
-    "Ralph",
-    "Ravi",
-    "Ray",
-    "Remy",
-    "Rob",
-    "Roger",
-    "Rory",
-    "Roy",
-    "Rufus",
-    "Sam",
-    "Samir",
-    "Sasha",
-    "Scott",
-    "Sean",
-    "Seth",
-    "Silas",
-    "Simon",
-    "Stan",
-    "Steven",
-    "Tariq",
-    "Teddy",
-    "Theo",
-    "Thomas",
-    "Tim",
-    "Toby",
-    "Todd",
-    "Tom",
-    "Tomas",
-    "Tony",
-    "Victor",
-    "Vincent",
-    "Wally",
-    "Walter",
-    "Wesley",
-    "Will",
-    "Winston",
-    "Yusuf",
-    "Zach",
-]
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
-SURNAMES = [
-    "Abbott",
-    "Alder",
-    "Archer",
-    "Baker",
-    "Barnes",
-    "Bell",
-    "Bennett",
-    "Birch",
-    "Bloom",
-    "Bradley",
-    "Brook",
-    "Brown",
-    "Butler",
-    "Carter",
-    "Chen",
-    "Cole",
-    "Cooper",
-    "Crane",
-    "Cruz",
-    "Dale",
-    "Diaz",
-    "Dixon",
-    "Drake",
-    "Fields",
-    "Finch",
-    "Fisher",
-    "Flores",
-    "Flynn",
-    "Foster",
-    "Fox",
-    "Garcia",
-    "Gray",
-    "Green",
-    "Hale",
-    "Harper",
-    "Hart",
-    "Hayes",
-    "Hill",
-    "Holt",
-    "Hughes",
-    "Hunt",
-    "Kaplan",
-    "Kim",
-    "King",
-    "Kumar",
-    "Lake",
-    "Lane",
-    "Lee",
-    "Lopez",
-    "Marsh",
-    "Mason",
-    "Miller",
-    "Moon",
-    "Moore",
-    "Morgan",
-    "Nash",
-    "Novak",
-    "Olsen",
-    "Ortiz",
-    "Page",
-    "Park",
-    "Patel",
-    "Pepper",
-    "Perry",
-    "Pike",
-    "Plum",
-    "Porter",
-    "Potts",
-    "Price",
-    "Quinn",
-    "Reed",
-    "Rivera",
-    "Rose",
-    "Ross",
-    "Rossi",
-    "Russo",
-    "Sato",
-    "Shaw",
-    "Silva",
-    "Singh",
-    "Snow",
-    "Stone",
-    "Swan",
-    "Tanaka",
-    "Taylor",
-    "Thorne",
-    "Tucker",
-    "Turner",
-    "Vale",
-    "Wade",
-    "Walsh",
-    "Ward",
-    "Webb",
-    "Wells",
-    "White",
-    "Wood",
-    "Woods",
-    "Wren",
-    "Young",
-]
+
+def _phrases(text: str) -> tuple[str, ...]:
+    return tuple(text.strip().replace("\n", "|").split("|"))
+
+
+GIRLS = _words("""
+Ada Adele Agnes Alice Amara Amelia Amina Anna Annie Anya April Aria Asha Astrid Ava Beatrice
+Bella Beth Bonnie Carla Carmen Cecily Celia Chloe Clara Daisy Dana Daphne Delia Dora Edith
+Eleanor Elena Elise Ella Ellen Elsa Emily Emma Esther Eva Fatima Faye Fern Fiona Flora Freya
+Gemma Georgia Gina Grace Greta Hana Hannah Hazel Heidi Helen Holly Ida Imani Inez Ingrid Iris
+Isla Ivy Jade Jane Jasmine Jenny Joan Josie Joy Julia June Kate Kira Lara Laura Leah Leila Lena
+Lily Lina Lola Lottie Louisa Lucy Luna Lydia Mabel Maria Martha Mary Matilda Maya Mei Mia Mila
+Millie Mina Molly Nadia Nancy Naomi Nina Nora Odette Olive Olivia Paula Pearl Penny Petra Phoebe
+Polly Priya Rita Robin Rosa Rosie Ruby Ruth Sadie Sally Sara Selma Sofia Sonia Stella Sue Susie
+Tara Tess Thea Tilly Una Vera Viola Wanda Wendy Willa Yara Yuki Zara Zoe
+""")
+
+BOYS = _words("""
+Adam Ahmed Alan Albert Alec Alfie Amir Andy Anton Archie Arlo Arthur Asher Ben Bernard Bill
+Billy Bobby Boris Bruno Caleb Calvin Carl Carlos Casper Charlie Chris Colin Conrad Cyrus Dan
+Daniel David Dean Dennis Diego Dylan Eddie Edgar Edwin Eli Elliot Emil Eric Ernest Ethan Ezra
+Felix Finn Frank Fred Gabriel George Gilbert Giles Gus Hal Hank Harold Harry Harvey Henry Hugo
+Ian Isaac Ivan Jack Jacob James Jasper Jay Jim Joe Joel Johnny Jonah Josh Juan Jules Kai Karim
+Kenji Kevin Kurt Lars Leo Leon Levi Liam Lionel Louis Luca Luke Malik Manuel Marco Mark Martin
+Mateo Matt Max Micah Michael Mike Milo Mohan Nate Nathan Ned Neil Nico Noah Oliver Omar Oscar
+Otis Otto Owen Pablo Patrick Paul Percy Peter Philip Quentin Rafael Ralph Ravi Ray Remy Rob
+Roger Rory Roy Rufus Sam Samir Sasha Scott Sean Seth Silas Simon Stan Steven Tariq Teddy Theo
+Thomas Tim Toby Todd Tom Tomas Tony Victor Vincent Wally Walter Wesley Will Winston Yusuf Zach
+""")
+
+SURNAMES = _words("""
+Abbott Alder Archer Baker Barnes Bell Bennett Birch Bloom Bradley Brook Brown Butler Carter Chen
+Cole Cooper Crane Cruz Dale Diaz Dixon Drake Fields Finch Fisher Flores Flynn Foster Fox Garcia
+Gray Green Hale Harper Hart Hayes Hill Holt Hughes Hunt Kaplan Kim King Kumar Lake Lane Lee
+Lopez Marsh Mason Miller Moon Moore Morgan Nash Novak Olsen Ortiz Page Park Patel Pepper Perry
+Pike Plum Porter Potts Price Quinn Reed Rivera Rose Ross Rossi Russo Sato Shaw Silva Singh Snow
+Stone Swan Tanaka Taylor Thorne Tucker Turner Vale Wade Walsh Ward Webb Wells White Wood Woods
+Wren Young
+""")
 
 # species: (names, home, food, how it moves)
 ANIMALS = {
@@ -465,37 +92,10 @@ ANIMALS = {
     "kangaroo": ("Joey Bounce Jumper Sandy Roo Skip", "dusty hollow", "grass", "bounced"),
 }
 
-COLORS = [
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "purple",
-    "orange",
-    "pink",
-    "white",
-    "black",
-    "brown",
-    "gray",
-    "golden",
-    "silver",
-    "turquoise",
-    "crimson",
-    "scarlet",
-    "violet",
-    "lilac",
-    "cream",
-    "emerald",
-    "amber",
-    "maroon",
-    "lavender",
-    "teal",
-    "navy",
-    "peach",
-    "coral",
-    "copper",
-    "ivory",
-]
+COLORS = _words("""
+red blue green yellow purple orange pink white black brown gray golden silver turquoise crimson
+scarlet violet lilac cream emerald amber maroon lavender teal navy peach coral copper ivory
+""")
 
 # A treasure: (noun, what it looks like, where it came from or why it matters)
 TREASURES = [
@@ -628,125 +228,46 @@ TREASURES = [
 ]
 
 # Food: (noun phrase without article, plural?)
-TREATS = (
-    """
+TREATS = _phrases("""
 blueberry muffins|cinnamon rolls|ginger cookies|lemon tarts|apple turnovers|oatmeal cookies
 cheese scones|honey cakes|raisin buns|chocolate brownies|banana pancakes|pumpkin bread
 cherry pie|plum cake|carrot cake|peach cobbler|strawberry jam|popcorn|roasted chestnuts
 butter biscuits|almond cookies|rhubarb crumble|vanilla pudding|poppy seed rolls|corn bread
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
+""")
 
-FLOWERS = [
-    "daisies",
-    "poppies",
-    "bluebells",
-    "tulips",
-    "roses",
-    "sunflowers",
-    "buttercups",
-    "marigolds",
-    "violets",
-    "daffodils",
-    "foxgloves",
-    "snowdrops",
-    "primroses",
-    "lilies",
-    "cornflowers",
-    "pansies",
-    "dandelions",
-    "crocuses",
-    "forget-me-nots",
-    "geraniums",
-    "asters",
-]
+FLOWERS = _words("""
+daisies poppies bluebells tulips roses sunflowers buttercups marigolds violets daffodils
+foxgloves snowdrops primroses lilies cornflowers pansies dandelions crocuses forget-me-nots
+geraniums asters
+""")
 
-TREES = [
-    "oak",
-    "beech",
-    "willow",
-    "maple",
-    "chestnut",
-    "pine",
-    "birch",
-    "elm",
-    "apple",
-    "cherry",
-    "walnut",
-    "pear",
-    "ash",
-    "cedar",
-    "linden",
-    "fir",
-    "plum",
-    "poplar",
-    "hawthorn",
-    "alder",
-    "rowan",
-]
+TREES = _words("""
+oak beech willow maple chestnut pine birch elm apple cherry walnut pear ash cedar linden fir
+plum poplar hawthorn alder rowan
+""")
 
-BIRDS = [
-    "sparrow",
-    "robin",
-    "blackbird",
-    "thrush",
-    "swallow",
-    "wren",
-    "finch",
-    "starling",
-    "magpie",
-    "pigeon",
-    "woodpecker",
-    "jay",
-    "lark",
-    "nightingale",
-    "cuckoo",
-    "heron",
-    "goose",
-    "seagull",
-    "kingfisher",
-]
+BIRDS = _words("""
+sparrow robin blackbird thrush swallow wren finch starling magpie pigeon woodpecker jay lark
+nightingale cuckoo heron goose seagull kingfisher
+""")
 
-INSECTS = [
-    "ladybug",
-    "beetle",
-    "butterfly",
-    "bumblebee",
-    "cricket",
-    "dragonfly",
-    "snail",
-    "ant",
-    "moth",
-    "grasshopper",
-]
+INSECTS = _words("""
+ladybug beetle butterfly bumblebee cricket dragonfly snail ant moth grasshopper
+""")
 
-COLLECTED = (
-    """
+COLLECTED = _phrases("""
 acorns|smooth pebbles|pine cones|bottle caps|postcards|pressed leaves|odd buttons|feathers|seashells
 bus tickets|foreign coins|shiny wrappers|snail shells|chestnuts|wine corks|fossils|keys without locks
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
+""")
 
-GAMES = (
-    """
+GAMES = _phrases("""
 hide-and-seek|tag|hopscotch|leapfrog|pirates|knights and dragons|marbles|jump rope|follow the leader
 explorers|detectives|school|shops|charades|catch|checkers|dominoes|blind man's buff|astronauts
 circus|king of the hill|musical chairs|doctors|treasure hunters
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
+""")
 
-JOBS = (
-    """
+JOBS = _phrases("""
 baker|carpenter|librarian|fisherman|gardener|postman|shoemaker|farmer|clockmaker|tailor|painter
 blacksmith|nurse|beekeeper|potter|lighthouse keeper|train driver|cheesemaker|doctor|weaver|miller
 bus driver|shepherd|plumber|glassblower|ferryman|florist|bookbinder|cook|mechanic|musician|teacher
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
+""")
