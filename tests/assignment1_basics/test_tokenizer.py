@@ -13,7 +13,8 @@ from tests.assignment1_basics import bpe_oracle
 from tests.assignment1_basics.test_train_bpe import PROSE
 
 SPECIAL = ["<|endoftext|>", "<|endoftext|><|endoftext|>", "[pad]"]
-ANY_TEXT = st.text(max_size=40)
+# Lone surrogates are no text, and about unassigned code points Unicode versions disagree.
+ANY_TEXT = st.text(st.characters(exclude_categories=("Cs", "Cn")), max_size=40)
 
 
 @functools.cache
