@@ -1,5 +1,6 @@
 """Every test: seeded, on one thread, without network, the same examples in every run."""
 
+import contextlib
 import os
 import random
 import resource
@@ -81,8 +82,18 @@ def _no_network():
 
 @pytest.fixture
 def full_disk():
-    """No file may grow beyond 1000 bytes; the kernel then fails a write as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    """`with full_disk():` lets no file grow beyond 1000 bytes, as on a full disk.
+
+    The limit holds for the block alone: pytest's own report may go to a file as well.
+    """
+
+    @contextlib.contextmanager
+    def limited():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

@@ -177,7 +177,6 @@ def test_a_truncated_checkpoint(contents, capsys, size):
         CHECKPOINT.write_bytes(whole)
 
 
-@pytest.mark.usefixtures("full_disk")
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -188,9 +187,10 @@ def test_a_truncated_checkpoint(contents, capsys, size):
     ],
     ids=["corpus", "tokenizer", "tokens", "checkpoint"],
 )
-def test_a_full_disk_leaves_what_was_there(contents, capsys, command, message):
+def test_a_full_disk_leaves_what_was_there(contents, capsys, full_disk, command, message):
     before = contents()
-    assert main(shlex.split(command)) == 2
+    with full_disk():
+        assert main(shlex.split(command)) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last

@@ -106,7 +106,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, mode, full_disk):
         with atomic_write(path, mode) as file:
             file.write((b"x" if mode == "wb" else "x") * 2000)
 
-    with pytest.raises(UserError, match=r"cannot be written: .*; the old file is as it was"):
+    match = r"cannot be written: .*; the old file is as it was"
+    with full_disk(), pytest.raises(UserError, match=match):
         write_much()
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
