@@ -150,5 +150,18 @@ def parse_options(
     )
 
 
+def value_of(flag: str, arguments: list[str]) -> str | None:
+    """Return what follows `flag` (or `flag=`), None if it is not there.
+
+    For a flag that names the defaults of the others, and so is needed before they are read.
+    """
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{flag}="):
+            return argument.removeprefix(f"{flag}=")
+        if argument == flag and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return None
+
+
 if __name__ == "__main__":
     sys.exit(main())

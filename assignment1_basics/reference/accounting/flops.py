@@ -12,7 +12,8 @@ Three conventions differ between papers, so they are arguments here:
 - `causal`: a plain implementation computes all S x S scores and throws half away ("full"); a
   causal kernel computes the lower triangle ("half").
 - `recompute_scores`: FlashAttention's backward pass computes Q K^T again: five products, not four.
-- `checkpointing`: the blocks run forward a second time during the backward pass.
+- `checkpointing`: the blocks run forward a second time during the backward pass, up to their last
+  product, whose output the backward pass does not read.
 The last two are work that the hardware does and the model does not need: they count for HFU, not
 for MFU (Chowdhery et al. 2022, "PaLM", appendix B).
 """
@@ -22,7 +23,6 @@ from typing import Literal
 from assignment1_basics.reference.model.config import TransformerConfig
 
 Causal = Literal["full", "half"]
-BLOCK_PARTS = ("attention projections", "attention scores", "feed-forward")
 
 
 def forward_flops_by_part(
@@ -31,14 +31,17 @@ def forward_flops_by_part(
     """Return the FLOPs of one forward pass over `batch_size` sequences of `seq_len` tokens."""
     tokens, d_model = batch_size * seq_len, config.d_model
     d_kv = config.kv_heads * config.d_head
-    matrices = 3 if config.feed_forward == "swiglu" else 2
     scores = 2 * (2 * tokens * seq_len * d_model)  # Q K^T, and the weighted sum of V
     return {
         "attention projections": config.n_layers * 2 * tokens * d_model * (2 * d_model + 2 * d_kv),
         "attention scores": config.n_layers * (scores if causal == "full" else scores // 2),
-        "feed-forward": config.n_layers * matrices * 2 * tokens * d_model * config.ff_width,
+        "feed-forward": config.n_layers * _matrices(config) * 2 * tokens * d_model * config.ff_width,
         "head": 2 * tokens * d_model * config.vocab_size,
     }
+
+
+def _matrices(config: TransformerConfig) -> int:
+    return 3 if config.feed_forward == "swiglu" else 2
 
 
 def backward_flops_by_part(
@@ -55,8 +58,10 @@ def backward_flops_by_part(
     if recompute_scores:
         backward["attention scores"] += forward["attention scores"] // 2
     if checkpointing:
-        for part in BLOCK_PARTS:
+        for part in ("attention projections", "attention scores", "feed-forward"):
             backward[part] += forward[part]
+        if config.norm != "post":  # a norm after it would read it
+            backward["feed-forward"] -= forward["feed-forward"] // _matrices(config)
     return backward
 
 

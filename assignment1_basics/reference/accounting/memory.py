@@ -18,7 +18,7 @@ Against the peak that PyTorch's allocator reports on an NVIDIA H200 the calculat
 (`benchmarks/memory_accounting.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assignment1_basics.reference.accounting.activations import (
     TrainingSetup,
@@ -27,10 +27,13 @@ from assignment1_basics.reference.accounting.activations import (
     head_bytes_per_token,
     loss_working_bytes_per_token,
 )
+from assignment1_basics.reference.accounting.formats import NumberFormat
 from assignment1_basics.reference.accounting.parameters import parameters_by_part
 from assignment1_basics.reference.model.config import TransformerConfig
 
 ADAMW_MOMENTS = 2
+USABLE_SHARE = 0.95
+"""Of an accelerator's memory; the rest is left to the context, workspaces and fragmentation."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,32 @@ def training_memory(config: TransformerConfig, setup: TrainingSetup) -> Training
             "weights": weights,
             "gradients": gradients,
             "optimizer": optimizer,
-            f"{precision.matmul.name} copies of weights": copies,
+            "copies of weights": copies,
         },
         activations={**kept, "head and loss": head},
         moments=moments,
     )
+
+
+def largest_batch(config: TransformerConfig, setup: TrainingSetup, memory_bytes: int) -> int:
+    """Return the most sequences in a micro-batch whose step fits, 0 if not even one does."""
+
+    def fits(batch_size: int) -> bool:
+        tried = replace(setup, batch_size=batch_size)
+        return training_memory(config, tried).peak <= USABLE_SHARE * memory_bytes
+
+    low, high = 0, 1
+    while fits(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def kv_cache_bytes(config: TransformerConfig, tokens: int, number: NumberFormat) -> int:
+    """Return the bytes of the keys and values of `tokens` tokens in all layers."""
+    return 2 * config.n_layers * config.kv_heads * config.d_head * tokens * number.bytes
 
 
 def training_memory_bytes(

@@ -19,7 +19,7 @@ import tyro
 
 from assignment1_basics.reference.train_config import TrainConfig
 from course import config as configs
-from course.cli import parse_options
+from course.cli import parse_options, value_of
 from course.errors import UserError
 from course.launcher import Launch, launch
 from course.runs import CONFIG, open_run
@@ -90,26 +90,16 @@ def train_run(options: Options) -> None:
 
 def _starting_config(arguments: list[str]) -> TrainConfig | None:
     """Find --config, or --resume with --name, before the options proper are read."""
-    config = _value_of("--config", arguments)
+    config = value_of("--config", arguments)
     if config is not None:
         return configs.load(TrainConfig, config)
-    name = _value_of("--name", arguments)
+    name = value_of("--name", arguments)
     if "--resume" in arguments:
         if name is None:
             raise UserError("--resume needs the --name of the run")
-        folder = Path(_value_of("--runs", arguments) or "runs") / name
+        folder = Path(value_of("--runs", arguments) or "runs") / name
         if (folder / CONFIG).exists():
             return configs.load(TrainConfig, folder / CONFIG)
-        if _value_of("--data.train", arguments) is None:
+        if value_of("--data.train", arguments) is None:
             raise UserError(f"there is no run {str(folder)!r} to resume")
-    return None
-
-
-def _value_of(flag: str, arguments: list[str]) -> str | None:
-    """Return what follows `flag` (or `flag=`), None if it is not there."""
-    for index, argument in enumerate(arguments):
-        if argument.startswith(f"{flag}="):
-            return argument.removeprefix(f"{flag}=")
-        if argument == flag and index + 1 < len(arguments):
-            return arguments[index + 1]
     return None
