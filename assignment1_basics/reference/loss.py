@@ -36,8 +36,8 @@ class _TokenLosses(torch.autograd.Function):
         logits, targets, log_normalizer = ctx.saved_tensors
         result = (logits - log_normalizer.unsqueeze(-1)).exp_()
         if torch.compiler.is_compiling():
-            # A comparison fuses with the lines around it. The scatter would not: the float32 matrix
-            # would be written out, 3.9 GiB for 32 x 1024 tokens, and the step take 2.5 ms longer.
+            # A comparison fuses with the lines around it. A scatter does not: it has the float32
+            # matrix written out first, 3.9 GiB and 2 ms for 32 x 1024 tokens on an NVIDIA H200.
             vocab = torch.arange(logits.shape[-1], device=logits.device)
             result = result - (vocab == targets.unsqueeze(-1)).to(result.dtype)
         else:
