@@ -32,10 +32,11 @@ def forward_flops_by_part(
     tokens, d_model = batch_size * seq_len, config.d_model
     d_kv = config.kv_heads * config.d_head
     scores = 2 * (2 * tokens * seq_len * d_model)  # Q K^T, and the weighted sum of V
+    hidden = _matrices(config) * 2 * tokens * d_model * config.ff_width
     return {
         "attention projections": config.n_layers * 2 * tokens * d_model * (2 * d_model + 2 * d_kv),
         "attention scores": config.n_layers * (scores if causal == "full" else scores // 2),
-        "feed-forward": config.n_layers * _matrices(config) * 2 * tokens * d_model * config.ff_width,
+        "feed-forward": config.n_layers * hidden,
         "head": 2 * tokens * d_model * config.vocab_size,
     }
 
