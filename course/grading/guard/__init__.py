@@ -46,6 +46,10 @@ class Guard:
         """Whether this thread runs the student's code just now."""
         return getattr(self._thread, "depth", 0) > 0
 
+    def refuse_class(self, cls: type) -> None:
+        """Raise `ForbiddenError` if `cls` is, or builds on, a class that the handout forbids."""
+        self._torch.refuse_class(cls)
+
     def close(self) -> None:
         """Take down what stands between calls."""
         self._torch.close()

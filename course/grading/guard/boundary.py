@@ -35,7 +35,12 @@ class Boundary:
         return self.adopt(result)
 
     def adopt(self, value: Any) -> Any:
-        """Return `value`, or what stands for it, such that using it raises the guard."""
+        """Return `value`, or what stands for it, such that using it raises the guard.
+
+        Raises `ForbiddenError` for a class that may not be constructed: `return torch.optim.AdamW`.
+        """
+        made = value.func if isinstance(value, functools.partial) else value
+        self._guard.refuse_class(made if isinstance(made, type) else type(made))
         if isinstance(value, type):
             self._wrap_classes(value)
         elif isinstance(value, types.FunctionType | functools.partial | types.MethodType):

@@ -30,13 +30,15 @@ class TorchFence:
         self._names: dict[Any, str] = {}  # forbidden function -> its dotted name
         self._replaced: list[tuple[Any, str, Callable]] = []
         self._mode: Any = None
+        self._fenced: list[tuple[type, set[type], str]] = []  # base, allowed subclasses, package
         if rules.functions:
             self._find_functions()
             self._mode = self._make_mode()
         for base_name, allowed_names in rules.classes.items():
             base = _find(base_name)
             allowed = {base, *map(_find, allowed_names)}
-            self._fence_constructor(base, allowed, base_name.rpartition(".")[0])
+            self._fenced.append((base, allowed, base_name.rpartition(".")[0]))
+            self._fence_constructor(base)
 
     def up(self) -> None:
         """Watch the functions that this thread calls."""
@@ -100,7 +102,10 @@ class TorchFence:
 
     def _forbid(self, name: str) -> None:
         if self._is_called_by_student():
-            raise ForbiddenError(f"{self._rules.handout} forbids {name}: write it yourself")
+            raise self._error(name)
+
+    def _error(self, name: str) -> ForbiddenError:
+        return ForbiddenError(f"{self._rules.handout} forbids {name}: write it yourself")
 
     def _is_called_by_student(self) -> bool:
         """Whether the nearest caller, PyTorch's dispatch left out, is the student's code.
@@ -117,15 +122,25 @@ class TorchFence:
             return self._provenance.is_students(frame.f_code.co_filename)
         return False
 
-    def _fence_constructor(self, base: Any, allowed: set[Any], package: str) -> None:
+    def refuse_class(self, cls: type) -> None:
+        """Raise `ForbiddenError` if `cls` is, or builds on, a finished class of PyTorch."""
+        if name := self._forbidden_base(cls):
+            raise self._error(name)
+
+    def _forbidden_base(self, cls: type) -> str | None:
+        for base, allowed, package in self._fenced:
+            for each in cls.__mro__:
+                is_torchs = f"{each.__module__}.".startswith(f"{package}.")
+                if is_torchs and issubclass(each, base) and each not in allowed:
+                    return f"{package}.{each.__name__}"
+        return None
+
+    def _fence_constructor(self, base: Any) -> None:
         original = base.__init__
 
         def __init__(instance: Any, *args: Any, **kwargs: Any) -> None:
-            if self._is_inside():
-                for cls in type(instance).__mro__:
-                    is_torchs = f"{cls.__module__}.".startswith(f"{package}.")
-                    if is_torchs and issubclass(cls, base) and cls not in allowed:
-                        self._forbid_class(f"{package}.{cls.__name__}")
+            if self._is_inside() and (name := self._forbidden_base(type(instance))):
+                self._forbid_class(name)
             original(instance, *args, **kwargs)
 
         __init__.__wrapped__ = original  # type: ignore[attr-defined]  # for inspect.signature
@@ -141,7 +156,7 @@ class TorchFence:
         files = (frame.f_code.co_filename for frame in callers())
         outside = (file for file in files if not self._provenance.is_library(file))
         if self._provenance.is_students(next(outside, "")):
-            raise ForbiddenError(f"{self._rules.handout} forbids {name}: write it yourself")
+            raise self._error(name)
 
 
 def _find(dotted: str) -> Any:

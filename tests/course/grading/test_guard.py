@@ -96,6 +96,21 @@ def test_forbidden(root, boundary, body, named):
     torch.nn.utils.clip_grad_norm_([torch.nn.Parameter(x)], 1.0)
 
 
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "torch.optim.AdamW",
+        "type('Mine', (torch.optim.AdamW,), {})",
+        "functools.partial(torch.optim.AdamW, lr=1.0)",
+    ],
+)
+def test_a_finished_class_is_not_handed_in_either(root, boundary, returned):
+    """Its constructor runs later, called by a test."""
+    module = student(root, boundary, f"import functools\ndef solve():\n    return {returned}\n")
+    with pytest.raises(ForbiddenError, match=r"assignment 1 forbids torch\.optim\.AdamW"):
+        boundary.call(module.solve)
+
+
 def test_forbidden_at_import(root, boundary):
     with pytest.raises(ForbiddenError, match=r"forbids torch\.nn\.Linear"):
         student(root, boundary, "layer = torch.nn.Linear(2, 2)")
