@@ -10,7 +10,13 @@ from typing import Any, Literal
 
 from course.grading.check import CheckFailed
 from course.grading.guard import ForbiddenError, Provenance
-from course.grading.implementation import NOTHING_RETURNED, BrokenAdaptersError, Call, relative
+from course.grading.implementation import (
+    NOTHING_RETURNED,
+    BrokenAdaptersError,
+    Call,
+    neighbour_hint,
+    relative,
+)
 from course.grading.show import brief, show
 from course.grading.timelimit import TooSlow
 
@@ -92,6 +98,7 @@ def _explain_other(
     call = context.last_call
     lines = (*_input(call), *_example(error))
     if mine:
+        text += neighbour_hint(error, mine[-1][0], context.root)
         reason = f"{call.adapter if call else 'your code'} raises {name}: {text}"
         return Failure("error", reason, "", (*lines, *_place(mine, context)), site)
     if isinstance(error, AssertionError):

@@ -149,9 +149,21 @@ class Implementation:
             message = f"{error.msg}: {(error.text or '').strip()}"
             places = [(error.filename, error.lineno)]
         file, line = places[-1] if places else (str(self.root / self.where), None)
+        message += neighbour_hint(error, file, self.root)
         place = relative(file, self.root) + (f", line {line}" if line else "")
         kind = "" if isinstance(error, ForbiddenError) else f"{type(error).__name__}: "
         return f"cannot import {place}: {kind}{message}"
+
+
+def neighbour_hint(error: BaseException, file: str, root: Path) -> str:
+    """Say the full name of a module that `file`, which lies beside it, imports by its bare name."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    module = Path(file).with_name(f"{error.name}.py")
+    if not module.is_file():
+        return ""
+    name = relative(str(module), root).removesuffix(".py").replace("/", ".")
+    return f"; import it as {name}"
 
 
 def relative(file: str, root: Path) -> str:

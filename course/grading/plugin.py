@@ -179,8 +179,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     grading, about = item.config.stash[GRADING], graded(item)
     seconds = 0.0
     if about is not None and not item.config.option.usepdb:
-        seconds = grading.seconds if about.seconds is None or not grading.seconds else about.seconds
-        seconds = grading.replay_seconds if grading.replayed else seconds
+        seconds = grading.replay_seconds if grading.replayed else grading.limit(about)
     with time_limit(seconds):
         return (yield)
 

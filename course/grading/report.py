@@ -14,6 +14,7 @@ from typing import Protocol
 from course.grading.scores import ProblemScore
 
 MAX_PRINTED_LINES = 10
+MAX_PRINTED_WIDTH = 200  # characters
 MIN_WIDTH = 140  # of the table; a narrower terminal wraps its lines
 _COLOURS = {
     "passed": {"green": True},
@@ -74,12 +75,13 @@ def explanation(row: ProblemScore) -> list[str]:
     if printed:
         if len(printed) > MAX_PRINTED_LINES:
             printed = ["...", *printed[-MAX_PRINTED_LINES:]]
+        printed = [_fit(line, MAX_PRINTED_WIDTH) for line in printed]
         lines += _labelled("printed", "\n".join(printed))
     lines += _labelled("test", first.nodeid)
     if others:
         cases = Counter(outcome.name.partition("[")[0] for outcome in others)
         names = [f"{name} ({n} cases)" if n > 1 else name for name, n in cases.items()]
-        lines += _labelled("also failing", ", ".join(names))
+        lines += _labelled("also failing", textwrap.fill(", ".join(names), 96))
     return lines
 
 
@@ -92,12 +94,13 @@ def _labelled(label: str, text: str) -> list[str]:
 def write_explanations(writer: Writer, rows: Sequence[ProblemScore]) -> None:
     """Write the blocks of all failed problems, or the one reason why nothing could be graded."""
     names = {row.name for row in rows}
+    nothing = all(row.is_broken for row in rows)
     for row in rows:
         if row.status != "failed":
             continue
         first, *rest = explanation(row)
         writer.write_line("")
-        if row.is_broken:
+        if nothing:
             writer.write_line("Nothing can be graded:", bold=True, red=True)
             writer.write_line(f"  {first}", bold=True)
             return
@@ -123,7 +126,7 @@ def write_table(
     writer.write_sep("=", title, bold=True)
     for row, of in zip(rows, points, strict=True):
         line = f"{row.name:<{name_width}}  {of:>{points_width}}  {verdict(row)}"
-        writer.write_line(_fit(line, width), **_COLOURS[row.status])
+        writer.write_line(_fit(line, max(width, MIN_WIDTH)), **_COLOURS[row.status])
     passed = sum(row.status == "passed" for row in rows)
     summary = f"{passed} of {len(rows)} problems pass" + (" (a part was selected)" * partial)
     complete = {"green": True} if passed == len(rows) else {}
@@ -137,5 +140,4 @@ def _number(points: float) -> str:
 
 
 def _fit(line: str, width: int) -> str:
-    width = max(width, MIN_WIDTH)
     return line if len(line) <= width else line[: width - 4] + " ..."

@@ -11,12 +11,13 @@ from _pytest.runner import runtestprotocol
 
 from course.grading.catalogue import Mistake, load_mistakes
 from course.grading.failure import Context, explain
-from course.grading.graded import KEY, graded, needs_of
+from course.grading.graded import KEY, Graded, graded, needs_of
 from course.grading.implementation import Adapters, BrokenAdaptersError, Implementation
 from course.grading.naming import recognise
 from course.grading.scores import Outcome, ProblemScore, Status, score
 
 TIME_LIMIT = 60.0  # seconds of a student's test
+LEAST_LIMIT = 5.0  # seconds, after several that were too slow
 REPLAY_LIMIT = 2.0  # seconds of a mistake in one test of a student's failed problem
 NAMING_LIMIT = 5.0  # seconds to find the mistake of one problem
 
@@ -48,6 +49,21 @@ class Grading:
             student = assignment in self.students
             self._implementations[assignment] = Implementation(self.root, assignment, student)
         return self._implementations[assignment]
+
+    def limit(self, about: Graded) -> float:
+        """Return the seconds that a test may take, 0 for no limit.
+
+        After each test of the same problem that took too long it is a sixth: an endless loop that
+        thirty tests meet costs minutes, not half an hour.
+        """
+        seconds = about.seconds if self.seconds and about.seconds is not None else self.seconds
+        late = sum(
+            outcome.failure is not None and outcome.failure.kind == "too slow"
+            for outcome in self.outcomes.values()
+            if (outcome.graded.assignment, outcome.graded.problem)
+            == (about.assignment, about.problem)
+        )
+        return max(seconds / 6**late, min(seconds, LEAST_LIMIT))
 
     def adapters(self, assignment: str) -> Adapters:
         """Return what a test calls."""

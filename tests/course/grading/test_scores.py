@@ -5,6 +5,7 @@ import pytest
 from course.grading.failure import Failure
 from course.grading.graded import Graded, in_order
 from course.grading.scores import Outcome, score
+from course.grading.session import Grading
 
 NEEDS = {"block": {"attention", "norm"}, "attention": {"softmax"}, "lm": {"block"}}
 
@@ -81,3 +82,16 @@ def test_order_of_the_handout_and_of_needs():
     assert in_order(["lm", "softmax"], NEEDS, ["lm"]) == ["softmax", "lm"]
     with pytest.raises(pytest.UsageError, match="a -> b -> a"):
         in_order(["a", "b"], {"a": {"b"}, "b": {"a"}}, [])
+
+
+def test_endless_loops_cost_less_and_less(tmp_path):
+    """Thirty tests of a tokenizer that hangs must not take thirty minutes."""
+    grading = Grading(tmp_path, ("assignment1_toy",), 60.0)
+    limits = []
+    for number in range(4):
+        slow = outcome("norm", "failed", kind="too slow")
+        limits.append(grading.limit(slow.graded))
+        grading.outcomes[f"{number}"] = slow
+    assert limits == [60, 10, 5, 5]
+    assert grading.limit(outcome("softmax").graded) == 60
+    assert Grading(tmp_path, (), 0.0).limit(outcome("norm").graded) == 0

@@ -131,10 +131,31 @@ def test_other_signature(toy):
 
 
 def test_deleted_stub(toy):
-    toy.write("assignment1_toy/adapters.py", "def run_double(x): return 2 * x\n")
+    toy.write(
+        "assignment1_toy/adapters.py",
+        "def run_quadruple(x): return 4 * x\ndef get_counter(start): return 1\n",
+    )
     run = toy.pytest("assignment1_toy")
-    assert run.row("double") == "double 2 / 2 passed"
-    assert "assignment1_toy/adapters.py has no function run_quadruple" in run.row("quadruple")
+    assert run.row("quadruple") == "quadruple 2 / 2 passed"
+    assert "assignment1_toy/adapters.py has no function run_double" in run.row("double")
+    assert "Nothing can be graded" not in run.output
+    assert "counter: 0 of 3 points" in run.output, "what failed besides has its block, too"
+
+
+def test_long_output_is_cut(toy):
+    toy.stubs("def run_double(x):\n    print('x' * 100_000)\n    return x")
+    run = toy.pytest("assignment1_toy", "--problem", "double")
+    assert "printed       xxxxxxxxxx" in run.output
+    assert len(run.output) < 10_000
+
+
+def test_a_module_of_ones_own_by_its_bare_name(toy):
+    toy.write("assignment1_toy/mine.py", "def double(x): return 2 * x\n")
+    toy.stubs("def run_double(x):\n    from mine import double\n    return double(x)")
+    run = toy.pytest("assignment1_toy")
+    assert "No module named 'mine'; import it as assignment1_toy.mine" in run.row("double")
+    toy.write("assignment1_toy/adapters.py", "import mine\n")
+    assert "import it as assignment1_toy.mine" in toy.pytest("assignment1_toy").output
 
 
 @pytest.mark.parametrize(
