@@ -4,7 +4,13 @@ import contextlib
 import os
 import random
 import resource
+import signal
 import socket
+
+# A shell that runs this in the background has it ignore Ctrl-C, and so would the commands that the
+# tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before any library reads them: nothing is downloaded or uploaded, nothing asks for a login.
 os.environ.update(

@@ -5,6 +5,7 @@ of its own for every mistake would cost most of a second; here a second session 
 collects the tests and hands them over, and to run one costs 3 ms.
 """
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -57,8 +58,13 @@ class GradedSuite:
         return load_mistakes(self.assignment)
 
     def close(self) -> None:
-        """End the inner session."""
-        self._config._ensure_unconfigure()
+        """End the inner session.
+
+        Its end collects garbage; what other tests left open is not for it to complain about.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._config._ensure_unconfigure()
 
     def failures(self, alternative: Alternative) -> list[Outcome]:
         """Run the problem's tests on a right answer, guarded; return what does not pass."""

@@ -105,7 +105,8 @@ def test_a_file_that_is_no_checkpoint(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(checkpoint, full_disk):
-    with pytest.raises(UserError, match="cannot be written: " + os.strerror(errno.EFBIG)):
+    match = "cannot be written: " + os.strerror(errno.EFBIG)
+    with full_disk(), pytest.raises(UserError, match=match):
         write_verified({"big": torch.zeros(10_000)}, checkpoint)
     assert_is_state(read_verified(checkpoint))
     assert [path.name for path in checkpoint.parent.iterdir()] == ["step.pt"]
