@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from tests.assignment1_basics.model_weights import LLAMA_NAMES
 from tests.assignment1_basics.parts import (
     attention,
     causal,
@@ -120,19 +121,6 @@ def generate(
     return result(ids, prompt_ids, stopped)
 
 
-LLAMA = {
-    "self_attn.q_proj": "attn.q_proj",
-    "self_attn.k_proj": "attn.k_proj",
-    "self_attn.v_proj": "attn.v_proj",
-    "self_attn.o_proj": "attn.output_proj",
-    "mlp.gate_proj": "ffn.w1",
-    "mlp.down_proj": "ffn.w2",
-    "mlp.up_proj": "ffn.w3",
-    "input_layernorm": "ln1",
-    "post_attention_layernorm": "ln2",
-}
-
-
 def neighbours(weight: Tensor, heads: int) -> Tensor:
     """Rows i and i + d_head/2 of each head become neighbours."""
     return weight.unflatten(0, (heads, 2, -1)).transpose(1, 2).reshape(weight.shape)
@@ -145,7 +133,7 @@ def import_llama(
     *,
     permute: Callable = neighbours,
     heads_of: Callable = lambda name, heads, kv: {"q_proj": heads, "k_proj": kv}.get(name),
-    names: dict[str, str] = LLAMA,
+    names: dict[str, str] = LLAMA_NAMES,
     output: str = "model.embed_tokens.weight",
 ) -> dict[str, Tensor]:
     ours = {

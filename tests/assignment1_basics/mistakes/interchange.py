@@ -4,7 +4,8 @@ from functools import partial
 
 from torch import Tensor
 
-from tests.assignment1_basics.decoding_parts import LLAMA, import_llama, neighbours
+from tests.assignment1_basics.decoding_parts import import_llama, neighbours
+from tests.assignment1_basics.model_weights import LLAMA_NAMES
 from tests.assignment1_basics.parts import wrong
 
 
@@ -14,7 +15,7 @@ def bad_import(title: str, says: str, **part):
 
 
 def exchanged(a: str, b: str) -> dict[str, str]:
-    return LLAMA | {a: LLAMA[b], b: LLAMA[a]}
+    return LLAMA_NAMES | {a: LLAMA_NAMES[b], b: LLAMA_NAMES[a]}
 
 
 def backwards(weight: Tensor, heads: int) -> Tensor:
