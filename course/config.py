@@ -5,6 +5,7 @@ not exist, or a value of the wrong type, is an error that names the field and wh
 """
 
 import dataclasses
+import reprlib
 import types
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -23,7 +24,8 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(cls: type[Config], values: dict[str, Any], prefix: str = "") -> Config:
     """Build `cls` from what `to_dict` returned or a YAML file held."""
     if not isinstance(values, dict):
-        raise UserError(f"{prefix.rstrip('.') or 'the config'} is {values!r}; it must be a mapping")
+        what, shown = prefix.rstrip(".") or "the config", reprlib.repr(values)
+        raise UserError(f"{what} is {shown}; it must be a mapping")
     hints = get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     unknown = [f"{prefix}{name}" for name in values if name not in names]
