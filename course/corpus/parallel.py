@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -58,9 +59,21 @@ def _call_each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Start workers that never see Ctrl-C: it is for this process, which ends them."""
+    """Start workers that never see Ctrl-C: it is for this process, which ends them.
+
+    They inherit the mask. Here another thread (NumPy has some) may still take the signal, and a
+    worker that is half started when this one leaves would end with a trace: so it waits.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    arrived: list[int] = []
+    if on_main_thread:
+        handler = signal.signal(signal.SIGINT, lambda number, frame: arrived.append(number))
     try:
         yield
     finally:
+        if on_main_thread:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if arrived:
+        raise KeyboardInterrupt

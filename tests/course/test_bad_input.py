@@ -210,7 +210,9 @@ def test_ctrl_c_leaves_no_half_file(tmp_path):
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".new.txt.*")) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        if any(path.stat().st_size for path in tmp_path.glob(".new.txt.*")):
+            break
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
