@@ -46,6 +46,7 @@ def open_run(folder: Path, *, resume: bool = False, overwrite: bool = False) -> 
                 f"folder {str(folder)!r} is not empty and not a run; choose another --name"
             )
         if overwrite and not resume:
+            _lock(folder).close()  # not under a process that is at work in it
             shutil.rmtree(folder)
         elif not resume:
             raise UserError(

@@ -80,6 +80,22 @@ def train(
     return _Training(config, folder, resume, on_evaluation).run()
 
 
+def open_data(config: TrainConfig) -> tuple[TrainConfig, TrainData]:
+    """Open the token files of a run; return its config, with their vocabulary, and the data.
+
+    Touches nothing else, so that wrong input can be found before an old run is deleted.
+
+    Raises:
+        UserError: a file is missing or damaged, of another tokenizer, or shorter than a window.
+    """
+    data = TrainData(config.data)
+    config = config.with_vocabulary(data.train.vocab_size)
+    require_window(data.train.tokens, config.model.context_length, "the data")
+    if data.valid is not None:
+        require_window(data.valid.tokens, config.model.context_length, "the held-out text")
+    return config, data
+
+
 def _warn(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -95,8 +111,8 @@ class _Training:
         on_evaluation: Callable[[Transformer, int], None] | None,
     ):
         self.folder, self.on_evaluation = folder, on_evaluation
-        self.data = TrainData(config.data)
-        self.config = config = config.with_vocabulary(self.data.train.vocab_size)
+        self.config, self.data = open_data(config)
+        config = self.config
         self.device = choose_device(config.device)
         self.batches = TokenBatches(
             self.data.train.tokens,
@@ -105,8 +121,6 @@ class _Training:
             config.seed,
             self.device,
         )
-        if self.data.valid is not None:
-            require_window(self.data.valid.tokens, config.model.context_length, "the held-out text")
         self.checkpoints = CheckpointFolder(folder, config.keep_checkpoints)
         state = self.checkpoints.load_latest(_warn) if resume else None
         if state is not None:

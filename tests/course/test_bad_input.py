@@ -85,6 +85,9 @@ BAD = [
     ("tokenizer encode text.txt --tokenizer tokenizer --output /proc/new", "cannot be written"),
     (f"{TRAIN} --runs text.txt", "run folder 'text.txt/new' cannot be written"),
     (f"{TRAIN} --name done", "run 'runs/done' exists; choose another --name"),
+    (f"{TRAIN} --name done --overwrite --data.train missing.tok", "does not exist"),
+    (f"{TRAIN} --name done --overwrite --model.context-length 1000000", "longer than the data"),
+    (f"{TRAIN} --name done --overwrite --device cuda:99", "device 'cuda:99' is not available"),
     ("demo --runs text.txt", "'text.txt/demo': Not a directory"),
     # Texts.
     ("corpus new.txt --source files --files empty.txt", "the source has no text"),

@@ -28,6 +28,8 @@ def test_a_run_folder_is_new_resumed_or_overwritten(tmp_path):
         open_run(folder)
     assert open_run(folder, resume=True) == folder
     assert read_metrics(folder) == [{"step": 1, "loss": 2.5}]
+    with log_of(folder), pytest.raises(UserError, match="in use by another process"):
+        open_run(folder, overwrite=True)
     open_run(folder, overwrite=True)
     assert list(folder.iterdir()) == []
     open_run(tmp_path / "new", resume=True)

@@ -64,9 +64,12 @@ def run(options: Options) -> None:
 
 def train_run(options: Options) -> None:
     """Open the run's folder and train in it."""
-    from assignment1_basics.reference.device import is_out_of_memory
-    from assignment1_basics.reference.train import train
+    from assignment1_basics.reference.device import choose_device, is_out_of_memory
+    from assignment1_basics.reference.train import open_data, train
 
+    if options.overwrite:  # wrong input must not cost the old run
+        open_data(options.training)
+        choose_device(options.training.device)
     folder = open_run(options.folder, resume=options.resume, overwrite=options.overwrite)
     try:
         result = train(options.training, folder, resume=options.resume)
