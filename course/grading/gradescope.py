@@ -44,6 +44,15 @@ def _summary(scores: Sequence[ProblemScore]) -> str:
 
 def write_results(path: Path, scores: Sequence[ProblemScore], seconds: float) -> None:
     """Write the scores to a file, whole or not at all."""
+    _write(path, results(scores, seconds))
+
+
+def write_unfinished(path: Path) -> None:
+    """Write a score of 0, to be replaced in the end: a process that dies leaves no older score."""
+    _write(path, {**results([], 0), "output": "the grader was ended before it was done"})
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
     with atomic_write(path, "w") as file:
-        json.dump(results(scores, seconds), file, indent=2)
+        json.dump(document, file, indent=2)
         file.write("\n")

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
+from course.errors import UserError
 from course.grading.graded import KEY, assignment_of, graded, in_order, mark_graded, needs_of
-from course.grading.gradescope import write_results
+from course.grading.gradescope import write_results, write_unfinished
 from course.grading.implementation import Adapters, BrokenAdaptersError
 from course.grading.report import Writer, write_explanations, write_table
 from course.grading.rules import load_rules
@@ -56,6 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         check_shapes(root)
     config.pluginmanager.register(BriefReports(config.stash[GRADING]))
+    file = config.getoption("score_json")
+    if file is not None and not config.option.collectonly:
+        try:
+            write_unfinished(file)
+        except UserError as error:
+            raise pytest.UsageError(f"--score-json {error}") from None
 
 
 def _be_quiet(config: pytest.Config) -> None:

@@ -275,6 +275,7 @@ def test_last_failed(toy):
     [
         (["assignment2_empty"], "assignment2_empty has no graded tests yet"),
         (["assignment1_toy", "--problem", "duble"], "--problem duble: there is none; did you mean"),
+        (["assignment1_toy", "--score-json", "tests"], "--score-json 'tests' is a folder"),
         (["assignment1_toy", "tests/assignment1_toy"], "cannot be graded together with tests/"),
     ],
 )
@@ -283,6 +284,15 @@ def test_usage_errors_are_one_line(toy, arguments, message):
     assert run.code == 4
     assert message in run.output
     assert len(run.output.strip().splitlines()) <= 3, run.output
+
+
+def test_a_process_that_dies_leaves_no_score(toy):
+    toy.stubs("import os\ndef run_double(x): os._exit(0)")
+    toy.write("results.json", '{"score": 7}')
+    toy.pytest("assignment1_toy", "--score-json", "results.json")
+    results = json.loads((toy.root / "results.json").read_text())
+    assert results["score"] == 0
+    assert results["output"] == "the grader was ended before it was done"
 
 
 def test_nothing_to_grade_still_writes_a_result(toy):
