@@ -125,7 +125,7 @@ def run_all(options: argparse.Namespace, results: "Results") -> None:
             extra = options.extra if experiment.grid else f"{options.extra} --resume"
             results.add(experiment.name, run(experiment.command(options.parallel), extra))
 
-    wanted = [e for e in experiments(options.scale) if options.only in (None, e.name)]
+    wanted = [e for e in experiments(options.scale) if not options.only or e.name in options.only]
     one(wanted[0])
     with ThreadPoolExecutor(options.sweeps_at_once) as pool:
         list(pool.map(one, wanted[1:]))
@@ -203,13 +203,17 @@ def _described(options: dict[str, str]) -> str:
 
 
 class Results:
-    """The JSON file of a scale; it is rewritten after every experiment."""
+    """The JSON file of a scale; it is rewritten after every experiment.
+
+    Runs that today's file holds and that are not in runs/ come from another machine: they stay.
+    """
 
     def __init__(self, scale: str, folder: Path, notes: list[str]) -> None:
         self.scale, self.notes = scale, notes
         self.name = f"{NAME}-{scale}"
         self.path = folder / f"{self.name}-{date.today().isoformat()}.json"
         before = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.before: list[dict[str, Any]] = before.get("runs", [])
         self.seconds: dict[str, float] = before.get("seconds", {})
         self._lock = threading.Lock()
 
@@ -223,6 +227,10 @@ class Results:
     def write(self) -> list[Row]:
         """Write the file; return the table."""
         runs = list(collect(self.scale))
+        here = {run["experiment"] for run in runs}
+        kept = [run for run in self.before if run["experiment"] not in here]
+        order = [experiment.name for experiment in experiments(self.scale)]
+        runs = sorted(kept + runs, key=lambda run: order.index(run["experiment"]))
         rows = overview(runs, self.seconds)
         result = {
             "name": self.name,
@@ -267,7 +275,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     arguments.add_argument("--scale", choices=list(RATES), default="small")
-    arguments.add_argument("--only", help="one experiment, by name")
+    arguments.add_argument("--only", nargs="+", help="experiments by name; the others are kept")
     arguments.add_argument("--parallel", type=int, default=1, help="runs of a sweep at a time")
     arguments.add_argument("--sweeps-at-once", type=int, default=1)
     arguments.add_argument("--minutes", type=float, default=1e6, help="begin nothing afterwards")
