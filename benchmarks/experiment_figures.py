@@ -26,7 +26,7 @@ def draw_all() -> None:
     runs = {scale: newest(f"experiments-{scale}")["runs"] for scale in SCALES}
     compression = newest("compression")["rows"]
     draw("learning-rate", lambda left, right: learning_rate(left, right, runs))
-    draw("batch-size", lambda axes: batch_size(axes, runs["small"]))
+    draw("batch-size", lambda left, right: batch_size(left, right, runs))
     draw("norm", lambda left, right: norm(left, right, runs))
     draw("position", lambda left, right: position(left, right, runs))
     draw("swiglu", lambda left, right: swiglu(left, right, runs))
@@ -100,17 +100,17 @@ def by_rate(axes: Axes, runs: Sequence[Run], label: str, color: str) -> None:
             )
 
 
-def batch_size(axes: Axes, runs: list[Run]) -> None:
-    axes.set(
-        title="small: 5,120 sequences in batches of 2, 8, 32",
-        xlabel="learning rate",
-        ylabel=LOSS,
-        xscale="log",
-    )
-    steps = {2: "batch-2", 8: "rates", 32: "batch-32"}
-    for (size, name), color in zip(steps.items(), COLORS, strict=False):
-        members = [run for run in select(runs, name) if 1e-3 <= run["learning_rate"] <= 1e-2]
-        by_rate(axes, members, f"{size} ({members[0]['steps']:,} steps)", color)
+def batch_size(left: Axes, right: Axes, runs: dict[str, list[Run]]) -> None:
+    for axes, scale, top in ((left, "small", 4.2), (right, "large", 0.7)):
+        axes.set(title=scale, xlabel="learning rate", ylabel=LOSS, xscale="log")
+        axes.set_ylim(0.3 if scale == "large" else 0, top)
+        names = [run["experiment"] for run in runs[scale] if run["experiment"].startswith("batch-")]
+        smallest, largest = dict.fromkeys(names)
+        for name, color in zip((smallest, "rates", largest), COLORS, strict=False):
+            members = select(runs[scale], name)
+            members = [run for run in members if 1e-3 <= run["learning_rate"] <= 1e-2]
+            size, steps = members[0]["batch_size"], members[0]["steps"]
+            by_rate(axes, members, f"batches of {size}, {steps:,} steps", color)
 
 
 def norm(left: Axes, right: Axes, runs: dict[str, list[Run]]) -> None:

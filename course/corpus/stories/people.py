@@ -123,7 +123,7 @@ HOBBIES = [
     "<he> collected <collected> and kept them in a {shoebox|jar|cigar box|biscuit tin}.",
     "more than anything, <he> {loved|enjoyed} playing <game> with <friend_is>.",
     "<his> favorite color was <color>, and <his> favorite food was <treat>.",
-    "on {Sundays|weekends|long evenings}, <he> {played <game>|looked for <insect>s|baked <treat>} with <friend_is>.",
+    "on {Sundays|weekends|long evenings}, <he> {played <game>|looked for <insects>|baked <treat>} with <friend_is>.",
     "one day <he> wanted to become a <job>.",
 ]
 
@@ -155,6 +155,9 @@ def cast(t: Teller, animals: float = 0.3) -> bool:
     }
     for slot, choices in words.items():
         t.slots[slot] = t.pick(choices)
+    t.slots["insects"] = t.slots["insect"].removesuffix("y") + (
+        "ies" if t.slots["insect"].endswith("y") else "s"
+    )
     wild = t.chance(animals)
     t.slots["place"] = t.pick(WILD_PLACES if wild else TOWN_PLACES)
     if wild:

@@ -78,7 +78,7 @@ _SPOILED = {
         ),
         (
             "plant the {beans|tulips}",
-            "chased after {hats|laundry} all over the village and brought it back",
+            "chased after {hats|bed sheets} all over the village and brought them back",
             "every owner gave them a {cookie|smile}",
         ),
     ),
