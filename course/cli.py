@@ -56,6 +56,10 @@ COMMANDS = {
         "assignment1_basics.reference.commands.generate",
         "continue a prompt with a trained model",
     ),
+    "export": Command(
+        "assignment1_basics.reference.commands.export",
+        "write a trained model as a Hugging Face Llama, for other software",
+    ),
     "account": Command(
         "assignment1_basics.reference.commands.account",
         "parameters, FLOPs, memory and training time of a model, by part",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # Okabe and Ito, "Color Universal Design", 2008: colours that colour-blind readers tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 
+LEGEND_ROWS = 20
+
 STYLE: Any = {  # matplotlib types the keys as a Literal of 300 names
     "font.size": 10,
     "axes.titlesize": 11,
@@ -58,8 +60,10 @@ def plot_curves(
     import matplotlib
     from matplotlib.figure import Figure
 
+    # A long legend stands beside the plot in columns; a very long one would leave no room for it.
+    columns = -(-len(curves) // LEGEND_ROWS) if LEGEND_ROWS / 2 < len(curves) <= 60 else 0
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 4.2), dpi=130, layout="constrained")
+        figure = Figure(figsize=(7.2 + 1.9 * columns, 4.2), dpi=130, layout="constrained")
         axes = figure.add_subplot(
             xlabel=xlabel,
             ylabel=ylabel,
@@ -68,13 +72,18 @@ def plot_curves(
             yscale="log" if log_y else "linear",
         )
         marker = "o" if points else None
-        for index, (label, (x, y)) in enumerate(curves.items()):
-            color = COLORS[index % len(COLORS)]
+        colors: Sequence[Any] = COLORS
+        if len(curves) > len(COLORS):  # too many to tell apart: let the order show
+            viridis = matplotlib.colormaps["viridis"]
+            colors = [viridis(index / (len(curves) - 1)) for index in range(len(curves))]
+        for color, (label, (x, y)) in zip(colors, curves.items(), strict=False):
             axes.plot(x, y, label=label, color=color, marker=marker, markersize=4)
         for index, (label, height) in enumerate((horizontal or {}).items()):
             color = COLORS[(len(curves) + index) % len(COLORS)]
             axes.axhline(height, label=label, color=color, linestyle="--", linewidth=1.2)
-        if axes.get_legend_handles_labels()[0]:
+        if columns:
+            figure.legend(loc="outside right upper", ncols=columns, fontsize=7)
+        elif axes.get_legend_handles_labels()[0] and len(curves) <= LEGEND_ROWS:
             axes.legend(fontsize=9)
         return save(figure, path)
 

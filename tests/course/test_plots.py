@@ -26,6 +26,12 @@ def test_nothing_to_draw_and_odd_numbers_still_draw(tmp_path, log):
     assert path.read_bytes().startswith(PNG)
 
 
+@pytest.mark.parametrize("count", [1, 9, 32, 90])
+def test_any_number_of_curves_leaves_room_for_the_plot(tmp_path, count):
+    curves = {f"feed-forward=swiglu,seed={i}": ([0, 1, 2], [i, i / 2, 1]) for i in range(count)}
+    plot_curves(tmp_path / "many.png", curves, "step", "loss")  # matplotlib warns if there is none
+
+
 def test_thinned_keeps_few_points_as_they_are_and_averages_many():
     assert thinned(([1, 2], [5.0, 6.0])) == ([1, 2], [5.0, 6.0])
     assert thinned(([], [])) == ([], [])

@@ -1,4 +1,4 @@
-"""`course generate` from a run, a checkpoint file and an exported Llama, and its errors."""
+"""`course generate` from a run, a checkpoint file and an exported Llama, `course export`."""
 
 import io
 import re
@@ -155,3 +155,48 @@ def test_bad_checkpoints_are_one_line_and_exit_code_2(run, course, tmp_path):
     export_folder(Transformer(TransformerConfig(100, 8, 16, 1, 2)), tmp_path / "small")
     error = error_of(tmp_path / "small", "--tokenizer", run / "tokenizer.json")
     assert "ids up to 256, the model only up to 99" in error
+
+
+def test_an_exported_run_goes_on_with_the_same_text_here_and_in_transformers(
+    run, model, course, tmp_path, capfdbinary
+):
+    import transformers
+
+    output = tmp_path / "exported"
+    assert cli.main(["export", "--checkpoint", str(run), "--output", str(output)]) == 0
+    printed = capfdbinary.readouterr().out.decode()
+    assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in printed
+    arguments = ["--prompt", "Once", "--max-tokens", 10, "--temperature", 0]
+    assert course(output, *arguments)[1] == course(run, *arguments)[1]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(output)
+    ids = torch.tensor([TOKENIZER.encode("Once upon")])
+    torch.testing.assert_close(theirs(ids).logits, model(ids), atol=1e-5, rtol=1e-5)
+    their_tokenizer = transformers.AutoTokenizer.from_pretrained(output)
+    assert their_tokenizer("Once")["input_ids"] == TOKENIZER.encode("Once")
+
+
+def test_an_export_leaves_what_is_there_alone(run, tmp_path, capfd):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    for output, reason in (("full", "is not empty"), ("full/notes.txt", "is a file")):
+        code = cli.main(["export", "--checkpoint", str(run), "--output", str(tmp_path / output)])
+        assert code == 2
+        assert reason in capfd.readouterr().err
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
+    arguments = ["export", "--checkpoint", str(run), "--output", str(tmp_path / "full")]
+    assert cli.main([*arguments, "--overwrite"]) == 0
+    assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
+
+
+def test_an_ablation_is_no_llama(tmp_path, capfd):
+    folder = tmp_path / "run"
+    ablation = TransformerConfig(257, 8, d_model=16, n_layers=1, n_heads=2, norm="post")
+    state = {"model": Transformer(ablation).state_dict(), "optimizer": {}, "step": 1}
+    state |= {"config": {"model": config.to_dict(ablation)}, "tokenizer_hash": TOKENIZER.hash}
+    CheckpointFolder(folder).save(1, state)
+    TOKENIZER.save(folder)
+    code = cli.main(["export", "--checkpoint", str(folder), "--output", str(tmp_path / "out")])
+    error = capfd.readouterr().err
+    assert code == 2
+    assert "norm is 'post'; a Llama" in error
+    assert not (tmp_path / "out").exists()
