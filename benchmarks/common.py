@@ -98,12 +98,16 @@ def in_own_process(
 ) -> dict[str, Any]:
     """Run `python -m module arguments`; return the JSON object on the last line that it prints.
 
-    A fresh process has a peak of memory of its own, and no caches that an earlier run warmed.
+    A fresh process has a peak of memory of its own, and no caches that an earlier run warmed. It
+    may keep the bytecode of its imports, as Python does unless it is told otherwise: without it
+    importing numba takes half a second more.
     """
+    variables = {**os.environ, **(environment or {})}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", module, *map(str, arguments)]
     result = subprocess.run(
         command,
-        env={**os.environ, **(environment or {})},
+        env=variables,
         cwd=Path(__file__).parent.parent,
         stdout=subprocess.PIPE,
         text=True,
