@@ -238,7 +238,7 @@ class _Demo:
         demo_report.plot(
             self.folder / "loss.png",
             self.model,
-            yardsticks,
+            scores,
             encoded["bytes_per_token"],
             trained["tokens_per_step"],
         )

@@ -57,11 +57,15 @@ def table(scores: dict[str, float], model_name: str) -> str:
 def plot(
     path: Path, run: Path, scores: dict[str, float], bytes_per_token: float, tokens_per_step: int
 ) -> None:
-    """Draw the loss in bits per byte over the training tokens, between the yardsticks."""
+    """Draw the loss in bits per byte over the training tokens, and the scores as lines.
+
+    The curve of the held-out loss lies above the model's score: on the way only a sample is
+    evaluated, in windows that begin without a past.
+    """
     rows = read_metrics(run)
     scale = 1 / (math.log(2) * bytes_per_token)
     curves = {}
-    for label, name in (("training (smoothed)", "loss"), ("held-out", "valid_loss")):
+    for label, name in (("training (smoothed)", "loss"), ("held-out (a sample)", "valid_loss")):
         steps, losses = column(rows, name)
         if name == "loss":
             losses = _smooth(losses)
