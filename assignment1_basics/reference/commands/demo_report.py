@@ -59,13 +59,13 @@ def plot(
 ) -> None:
     """Draw the loss in bits per byte over the training tokens, and the scores as lines.
 
-    The curve of the held-out loss lies above the model's score: on the way only a sample is
-    evaluated, in windows that begin without a past.
+    The held-out curve need not end at the model's score: on the way only the first batches of the
+    held-out text are evaluated, and documents differ.
     """
     rows = read_metrics(run)
     scale = 1 / (math.log(2) * bytes_per_token)
     curves = {}
-    for label, name in (("training (smoothed)", "loss"), ("held-out (a sample)", "valid_loss")):
+    for label, name in (("training (smoothed)", "loss"), ("held-out (its first part)", "valid_loss")):
         steps, losses = column(rows, name)
         if name == "loss":
             losses = _smooth(losses)
