@@ -2,11 +2,11 @@
 
     checkpoints/step-00000400.pt
     checkpoints/step-00000500.pt
-    checkpoints/latest.pt -> step-00000500.pt
 
 A checkpoint is renamed into place when it is complete, so a process killed at any moment leaves
-only good ones. What the disk or a copy damages later is found by the checksum: the file is set
-aside as `damaged-...` and the one before it takes its place.
+only good ones, and perhaps the beginning of one more, which the next save deletes. What the disk or
+a copy damages later is found by the checksum: the file is set aside as `damaged-...` and the one
+before it takes its place.
 """
 
 import os
@@ -26,10 +26,10 @@ from assignment1_basics.reference.checkpoint import (
 )
 from assignment1_basics.reference.model.config import TransformerConfig
 from assignment1_basics.reference.model.transformer import Transformer
+from course import config as configs
 from course.errors import UserError
 
 FOLDER = "checkpoints"
-LATEST = "latest.pt"
 
 
 class CheckpointFolder:
@@ -49,7 +49,9 @@ class CheckpointFolder:
         return self.folder / f"step-{step:08}.pt"
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write a checkpoint, point `latest.pt` to it, delete the oldest ones beyond `keep`."""
+        """Write a checkpoint; delete the oldest ones beyond `keep`."""
+        for unfinished in self.folder.glob(".step-*.tmp"):  # of a killed process, gigabytes perhaps
+            unfinished.unlink()
         path = self.path(step)
         try:
             write_verified(state, path)
@@ -57,10 +59,6 @@ class CheckpointFolder:
             kept = self.steps()
             before = f"the one of step {kept[-1]} is still good" if kept else "there is none before"
             raise UserError(f"{error}; {before}; free some space, then --resume") from None
-        link = self.folder / f".{LATEST}.{os.getpid()}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(path.name)
-        os.replace(link, self.folder / LATEST)
         for old in self.steps()[: -self.keep]:
             self.path(old).unlink()
         return path
@@ -101,7 +99,7 @@ def load_model(
             raise UserError(f"run {str(path)!r} has no checkpoint yet")
         path = CheckpointFolder(path).path(steps[-1])
     state = read_verified(path)
-    config = TransformerConfig.from_dict(state["config"]["model"])
+    config = configs.from_dict(TransformerConfig, state["config"]["model"])
     model = Transformer.from_weights(config, state.pop("model")).to(device)
     state.pop("optimizer")
     return model.eval(), state

@@ -6,7 +6,7 @@ handout measures what each is worth. One frozen dataclass describes the model ev
 command line, in a checkpoint, in the accounting of parameters and FLOPs.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
 from course.errors import UserError
@@ -88,14 +88,6 @@ class TransformerConfig:
         if self.feed_forward == "silu":
             return 4 * self.d_model
         return -(-8 * self.d_model // (3 * 64)) * 64
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "TransformerConfig":
-        """Build from what `dataclasses.asdict` returned, as a checkpoint holds it."""
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise UserError(f"the model config has unknown fields: {', '.join(sorted(unknown))}")
-        return cls(**values)
 
 
 def _require(condition: bool, name: str, value: object, right: str) -> None:

@@ -116,16 +116,32 @@ def state_at(step):
     return {**STATE, "step": step}
 
 
-def test_the_last_few_are_kept_and_latest_points_to_the_newest(tmp_path):
+def test_the_last_few_are_kept(tmp_path):
     folder = CheckpointFolder(tmp_path, keep=2)
     assert folder.load_latest(print) is None
     for step in (5, 10, 15, 18):
         folder.save(step, state_at(step))
     assert folder.steps() == [15, 18]
-    assert os.readlink(folder.folder / "latest.pt") == "step-00000018.pt"
-    assert read_verified(folder.folder / "latest.pt")["step"] == 18
     assert folder.load_latest(print)["step"] == 18
-    assert len(list(folder.folder.iterdir())) == 3
+    assert len(list(folder.folder.iterdir())) == 2
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_is_deleted(tmp_path, monkeypatch):
+    folder = CheckpointFolder(tmp_path)
+    folder.save(5, state_at(5))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: os._exit(9))
+        child = os.fork()
+        if child == 0:
+            folder.save(10, state_at(10))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert len(list(folder.folder.iterdir())) == 2
+    assert folder.steps() == [5]
+    folder.save(10, state_at(10))
+    assert sorted(path.name for path in folder.folder.iterdir()) == [
+        "step-00000005.pt",
+        "step-00000010.pt",
+    ]
 
 
 def test_a_damaged_one_is_set_aside_for_the_one_before(tmp_path):
@@ -199,7 +215,7 @@ def test_load_model(tmp_path, tied):
         load_model(tmp_path)
     folder.save(9, state)
     ids = torch.tensor([[1, 2, 3]])
-    for path in (tmp_path, folder.path(9), folder.folder / "latest.pt"):
+    for path in (tmp_path, folder.path(9)):
         loaded, rest = load_model(path)
         assert torch.equal(loaded(ids), model(ids))
         assert not loaded.training
