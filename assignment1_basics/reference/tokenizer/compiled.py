@@ -75,7 +75,8 @@ def _cache_folder() -> str | None:
     user_cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folders = [
         here / "__pycache__",
-        Path(user_cache, "numba", name),
+        # A user whom the system does not know has no home: "~" stays as it is.
+        *([Path(user_cache, "numba", name)] if os.path.isabs(user_cache) else []),
         Path(tempfile.gettempdir(), f"numba-{os.getuid()}", name),
     ]
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):

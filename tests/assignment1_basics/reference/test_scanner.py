@@ -132,6 +132,20 @@ def test_compiling_is_announced_once_and_cached(tmp_path):
     assert run_a_small_kernel_in_a_new_process(tmp_path) == ""
 
 
+def test_a_user_without_a_home_gets_no_folder_called_tilde(tmp_path, monkeypatch):
+    """As in a container that runs under any number: `expanduser` then changes nothing."""
+    monkeypatch.setattr(compiled.os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(compiled, "__file__", "/proc/compiled.py")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(compiled.tempfile, "tempdir", str(tmp_path / "tmp"))
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    folder = compiled._cache_folder.__wrapped__()
+    assert folder.startswith(str(tmp_path / "tmp"))
+    assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
+
+
 def test_kernels_work_where_no_folder_can_be_written(monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError
