@@ -82,7 +82,10 @@ class CompiledEncoder:
         words = np.empty(_BATCH_SIZE, dtype=np.uint8)
         scratch = np.empty(LONGEST * SCRATCH_PER_BYTE, dtype=np.uint8)
         progress = np.zeros(4, dtype=np.int64)
-        cache = self._idle_caches.pop() if self._idle_caches else new_cache()
+        try:
+            cache = self._idle_caches.pop()
+        except IndexError:  # to ask first would let another thread take the last one meanwhile
+            cache = new_cache()
         while True:
             status = _encode(
                 *(address_of(text), len(text), address_of(marks), len(marks), end, limit),
