@@ -47,7 +47,7 @@ def open_run(folder: Path, *, resume: bool = False, overwrite: bool = False) -> 
             )
         if overwrite and not resume:
             _lock(folder).close()  # not under a process that is at work in it
-            shutil.rmtree(folder)
+            _clear(folder)
         elif not resume:
             raise UserError(
                 f"run {str(folder)!r} exists; choose another --name, or --resume to continue it, "
@@ -62,6 +62,18 @@ def open_run(folder: Path, *, resume: bool = False, overwrite: bool = False) -> 
         reason = error.strerror
         raise UserError(f"run folder {str(folder)!r} cannot be written: {reason}") from None
     return folder
+
+
+def _clear(folder: Path) -> None:
+    """Delete what is in the folder of a run; the folder itself may be a link to another disk.
+
+    The config goes last: what a kill leaves is still a run, and can be overwritten again.
+    """
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == CONFIG):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def read_metrics(path: Path | str) -> list[dict[str, Any]]:
@@ -147,9 +159,11 @@ def _lock(folder: Path) -> IO[str]:
     file = open(folder / ".lock", "w")  # noqa: SIM115 - held as long as the run
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         raise UserError(f"run {str(folder)!r} is in use by another process") from None
+    except OSError:  # a cluster's file system without locks
+        pass
     return file
 
 
@@ -166,7 +180,8 @@ def _start_wandb(folder: Path, config: dict[str, Any]) -> Any:
             mode = "offline"
         identity = folder / "wandb-id"
         if not identity.exists():
-            identity.write_text(uuid.uuid4().hex[:12])
+            with atomic_write(identity, "w") as file:
+                file.write(uuid.uuid4().hex[:12])
         return wandb.init(
             project=os.environ.get("WANDB_PROJECT", "lm-from-scratch"),
             name=folder.name,

@@ -1,5 +1,8 @@
+import errno
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -33,6 +36,28 @@ def test_a_run_folder_is_new_resumed_or_overwritten(tmp_path):
     open_run(folder, overwrite=True)
     assert list(folder.iterdir()) == []
     open_run(tmp_path / "new", resume=True)
+
+
+def test_a_run_on_another_disk_is_overwritten_there(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    folder = tmp_path / "a"
+    folder.symlink_to(tmp_path / "scratch")
+    log_of(folder).__exit__(None)
+    open_run(folder, overwrite=True)
+    assert folder.is_symlink()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_kill_while_a_run_is_deleted_leaves_a_run(tmp_path, monkeypatch):
+    folder = tmp_path / "a"
+    (folder / "checkpoints").mkdir(parents=True)
+    log_of(folder).__exit__(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            open_run(folder, overwrite=True)
+    open_run(folder, overwrite=True)
+    assert list(folder.iterdir()) == []
 
 
 def test_only_runs_are_overwritten(tmp_path):
@@ -82,6 +107,16 @@ def test_two_processes_cannot_share_a_run(tmp_path):
         log_of(tmp_path)
     with log_of(tmp_path):
         pass
+
+
+def test_a_file_system_without_locks_is_no_reason_to_stop(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with log_of(tmp_path) as log:
+        log.log(1, loss=2.5)
+    assert read_metrics(tmp_path) == [{"step": 1, "loss": 2.5}]
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
