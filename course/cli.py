@@ -6,6 +6,7 @@ immediate and this package depends on no assignment.
 
 import functools
 import importlib
+import io
 import os
 import signal
 import sys
@@ -74,9 +75,11 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0 done, 2 bad input, 130 interrupted)."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in a Latin-1 locale, a dash is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         run_command(argv)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -88,7 +88,8 @@ def existing_file(path: Path | str, what: str) -> Path:
     if path.is_dir():
         raise UserError(f"{what} {str(path)!r} is a folder; a file is needed")
     if not path.is_file():
-        raise UserError(f"{what} {str(path)!r} does not exist")
+        problem = "is a device or a pipe; a file is needed" if path.exists() else "does not exist"
+        raise UserError(f"{what} {str(path)!r} {problem}")
     if not os.access(path, os.R_OK):
         raise UserError(f"{what} {str(path)!r} cannot be read: permission denied")
     return path

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import types
@@ -121,6 +122,21 @@ def test_help_is_immediate():
         "assert not {'torch', 'numpy', 'tyro', 'rich'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "\\xe9\\u2013"), ("utf-8", "é–")])
+def test_a_terminal_of_another_encoding_shows_what_it_can(encoding, shown):
+    code = "import course.cli as cli; cli.run_command = lambda _: print('é–'); cli.main([])"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.stdout.decode() == f"{shown}\n"
+    assert done.stderr == b""
+
+
+def test_closed_standard_output_is_no_error():
+    command = f"{sys.executable} -m course.cli --help >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_reader_that_has_gone_is_no_error():

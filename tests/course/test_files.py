@@ -73,6 +73,8 @@ def test_existing_file(tmp_path):
         existing_file(tmp_path, "corpus")
     with pytest.raises(UserError, match=r"corpus '.*b' does not exist"):
         existing_file(tmp_path / "b", "corpus")
+    with pytest.raises(UserError, match="'/dev/null' is a device or a pipe; a file is needed"):
+        existing_file("/dev/null", "corpus")
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read every file")
