@@ -85,7 +85,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for name, path in _files(_roots()):
         with suppress(OSError):
-            digest.update(f"{name} {path.stat().st_size}\n".encode())
+            digest.update(os.fsencode(f"{name} {path.stat().st_size}\n"))
     return digest.hexdigest()[:16]
 
 
@@ -111,7 +111,7 @@ def _files(roots: Iterable[Path]) -> list[tuple[str, Path]]:
                 if name.endswith(_PYTHON + _C + _TEXT) or name.startswith(_TEXT_NAMES):
                     path = Path(folder, name)
                     found.setdefault(path.relative_to(root).as_posix(), path)
-    return sorted(found.items(), key=lambda item: (zlib.crc32(item[0].encode()), item[0]))
+    return sorted(found.items(), key=lambda item: (zlib.crc32(os.fsencode(item[0])), item[0]))
 
 
 def _read(file: tuple[str, Path]) -> list[str]:

@@ -1,5 +1,6 @@
 """Prose from installed software: from a small made-up installation, and from this one."""
 
+import os
 import time
 
 import pytest
@@ -34,6 +35,13 @@ def installed(tmp_path, monkeypatch):
     add(packages, "own-1.dist-info/direct_url.json", "{}")
     monkeypatch.setattr(harvest, "_roots", lambda: [library, packages])
     return packages
+
+
+def test_a_file_name_may_be_any_bytes(installed):
+    name = os.fsdecode(b"pack/\xff.md")
+    (installed / name).write_text(_story("bytes"))
+    assert any("the bytes of the first" in document for document in prose())
+    assert harvest.fingerprint()
 
 
 def _story(kind):
