@@ -50,10 +50,10 @@ class TrainStep:
         self.max_gradient_norm = optimizer.max_gradient_norm
         self.bf16, self.compiled = bf16, compile
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self._mean_loss: Losses = self._forward_mean
+        self.mean_loss: Losses = self._forward_mean
         self.token_losses: Losses = self._forward
         if compile:
-            self._mean_loss = torch.compile(self._forward_mean, dynamic=False)
+            self.mean_loss = torch.compile(self._forward_mean, dynamic=False)
             self.token_losses = torch.compile(self._forward, dynamic=False)
 
     def __call__(
@@ -67,15 +67,19 @@ class TrainStep:
         parts = list(zip(inputs.split(size), targets.split(size), strict=True))
         total = torch.zeros((), device=inputs.device)
         for part in parts:
-            loss = self._mean_loss(*part) / len(parts)
+            loss = self.mean_loss(*part) / len(parts)
             loss.backward()
             total += loss.detach()
+        return total, self.update(learning_rate)
+
+    def update(self, learning_rate: float) -> Float[Tensor, ""]:
+        """Clip the gradients, step, drop the gradients; return their norm before clipping."""
         norm = clip_gradients(self.parameters, self.max_gradient_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return total, norm
+        return norm
 
     def _forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
