@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import pickle
 import random
 
 import numpy as np
@@ -102,6 +103,23 @@ def test_a_file_that_is_no_checkpoint(tmp_path):
         read_verified(tmp_path / "foreign.pt")
     with pytest.raises(UserError, match="does not exist"):
         read_verified(tmp_path / "missing.pt")
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("this file runs code",)
+
+
+def test_a_file_cannot_run_code(tmp_path, capsys):
+    path, model = tmp_path / "a.pt", nn.Linear(1, 1)
+    optimizer = AdamW(model.parameters())
+    torch.save({"model": model.state_dict(), "optimizer": Code(), "iteration": 1}, path)
+    with pytest.raises(pickle.UnpicklingError):
+        load_checkpoint(path, model, optimizer)
+    write_verified({"optimizer": Code()}, path)
+    with pytest.raises(pickle.UnpicklingError):
+        read_verified(path)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(checkpoint, full_disk):

@@ -26,6 +26,14 @@ def test_one_norm_over_all_and_the_direction_stays():
     assert weights[2].grad is None
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_it_is_pytorchs_at_any_size(size):
+    ours, theirs = parameters(torch.full((4,), size)), parameters(torch.full((4,), size))
+    clip_gradients(ours, size)
+    nn.utils.clip_grad_norm_(theirs, size)
+    torch.testing.assert_close(ours[0].grad, theirs[0].grad, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("limit", [5.0, 5.0000001, 100.0])  # 5.0: exactly the norm
 def test_within_the_limit_no_bit_changes(limit):
     weights = parameters(torch.tensor([3.0, 0.0]), torch.tensor([[4.0]]))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assignment1_basics.reference.data import TokenBatches, evaluation_batches, get_batch
+from assignment1_basics.reference.evaluation import Evaluation, evaluate
 from course.errors import UserError
 
 
@@ -94,6 +95,19 @@ def test_evaluation_counts_every_token_but_the_first_once(n, batch_size, context
         history = torch.arange(context).expand_as(counts)[counts & (inputs[:, :1] > 0)]
         assert (history >= context - stride).all()
     assert counted == list(range(1, n))
+
+
+def test_an_evaluation_of_many_tokens_loses_none_of_them():
+    """In float32 a sum of 2^24 no longer grows by 1."""
+    losses = [torch.tensor([[2.0**24, 1.0, 1.0, 1.0]]), torch.ones(1, 4)]
+    result = evaluate(lambda *_: losses.pop(0), tokens(9), 1, 4)
+    assert result == Evaluation(2.0**24 + 7, 8, whole=True)
+
+
+def test_an_evaluation_can_be_stopped():
+    asked = iter([False, True])
+    result = evaluate(lambda x, _: x * 1.0, tokens(100), 1, 4, should_stop=lambda: next(asked))
+    assert (result.num_tokens, result.whole) == (8, False)
 
 
 def test_evaluation_refuses_what_cannot_be():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -156,7 +157,7 @@ def test_killed_in_the_middle_of_saving(tmp_path, monkeypatch, moment, save):
     assert_same_run(straight, killed)
 
 
-def train_and_stop(monkeypatch, config, folder, stop):
+def train_and_stop(monkeypatch, config, folder, stop, on_evaluation=None):
     """Train until SIGTERM arrives in the middle of step `stop`."""
     take_step = train_module._Training._take_step
 
@@ -169,7 +170,7 @@ def train_and_stop(monkeypatch, config, folder, stop):
         patch.delenv("SUBMITIT_EXECUTOR", raising=False)
         patch.setattr(train_module._Training, "_take_step", step_and_signal)
         with pytest.raises(PreemptedError):
-            train(config, folder)
+            train(config, folder, on_evaluation=on_evaluation)
 
 
 @pytest.mark.parametrize("stop", [1, 9, 10, 20, 24])
@@ -221,10 +222,33 @@ def test_a_finished_run_has_nothing_to_do(tmp_path):
     folder = folder_of(tmp_path / "run")
     first = train(config, folder)
     before = (folder / METRICS).read_bytes()
-    again = train(config, folder, resume=True)
+    again = train(config, folder, resume=True, on_evaluation=lambda *_: pytest.fail("once more"))
     assert (folder / METRICS).read_bytes() == before
     assert (again.valid_loss, again.bits_per_byte) == (first.valid_loss, first.bits_per_byte)
     assert again.train_loss == first.train_loss
+
+
+def test_a_callback_draws_the_same_random_numbers_in_every_run_and_after_a_stop(
+    tmp_path, monkeypatch
+):
+    config = tiny_config(tmp_path, steps=30)
+    runs = [folder_of(tmp_path / name) for name in ("straight", "again", "stopped")]
+
+    def drawing(run):
+        def draw(model, step):
+            numbers = torch.rand(1).item(), np.random.rand(), random.random()  # noqa: NPY002
+            drawn[run].append((step, *numbers))
+
+        return draw
+
+    drawn = {run: [] for run in runs}
+    for run in runs[:2]:
+        train(config, run, on_evaluation=drawing(run))
+    assert drawn[runs[0]] == drawn[runs[1]]
+    train_and_stop(monkeypatch, config, runs[2], 17, on_evaluation=drawing(runs[2]))
+    train(config, runs[2], resume=True, on_evaluation=drawing(runs[2]))
+    # The tests' own checks of types draw from Python's generator, in the second process anew.
+    assert [row[:3] for row in drawn[runs[2]]] == [row[:3] for row in drawn[runs[0]]]
 
 
 def test_without_a_checkpoint_it_begins_again(tmp_path, monkeypatch):
@@ -271,4 +295,8 @@ def test_another_config_or_other_data_is_refused(tmp_path):
     with pytest.raises(
         UserError, match=r"train.tok' has changed since the checkpoint: 2999 tokens"
     ):
+        train(config, folder, resume=True)
+    write_tokens(config.data.train, tokenizer_hash="of another")
+    write_tokens(config.data.valid, tokenizer_hash="of another")
+    with pytest.raises(UserError, match="3000 tokens of tokenizer of another, it was 3000 of"):
         train(config, folder, resume=True)

@@ -65,6 +65,24 @@ def test_a_run_learns_and_leaves_everything_behind(tmp_path, run_folder):
     assert torch.equal(loaded(ids), result.model(ids))
 
 
+def test_the_seed_decides_the_first_weights(tmp_path):
+    models = []
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        models.append(train(tiny_config(tmp_path, seed=seed, steps=1), folder).model)
+    apart = models[0].token_embeddings.weight - models[1].token_embeddings.weight
+    assert apart.std() > 1  # not one step of training
+
+
+def test_the_plot_grows_while_a_long_run_goes_on(tmp_path, run_folder, monkeypatch):
+    plotted = []
+    monkeypatch.setattr(train_module._Training, "_plot", lambda self: plotted.append(self.step))
+    monkeypatch.setattr(train_module, "PLOT_INTERVAL_S", 0)
+    train(tiny_config(tmp_path), run_folder)
+    assert plotted == [7, 14, 21, 24]
+
+
 def test_held_out_numbers_are_those_of_one_long_sum(tmp_path, run_folder):
     config = tiny_config(tmp_path, steps=5)
     result = train(config, run_folder)
