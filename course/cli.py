@@ -65,6 +65,10 @@ COMMANDS = {
         "assignment1_basics.reference.commands.account",
         "parameters, FLOPs, memory and training time of a model, by part",
     ),
+    "benchmark": Command(
+        "assignment2_systems.reference.commands.benchmark",
+        "time, profile and draw the memory of a training step, by phase and precision",
+    ),
     "sweep": Command(
         "course.sweep",
         "run one command over a grid of options, then a table and a plot",

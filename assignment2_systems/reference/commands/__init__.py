@@ -1,0 +1,1 @@
+"""The `course` commands of this assignment, one module each."""
