@@ -1,0 +1,89 @@
+"""Sizes of tiles and what else of a launch changes only the speed, per kernel and head dimension.
+
+A large tile reuses what it loads more often; it also needs more registers and shared memory, and
+leaves more work to the edge of the band. Which wins depends on the chip, so the table is measured:
+`python -m benchmarks.attention --tune` times `candidates` and prints the best ones. Looking a
+config up costs nothing at the first call, where an autotuner would compile and time them all.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import torch
+
+from assignment2_systems.reference.triton_support import interpreted, next_power_of_2
+
+Kernel = Literal["forward", "keys", "queries"]
+"""`forward`; of the backward pass, `keys` makes the gradients of k and v, `queries` that of q."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a kernel is launched.
+
+    Args:
+        q_tile: queries in a tile of scores.
+        k_tile: keys in a tile of scores.
+        warps: warps in a program; a wgmma needs groups of four.
+        stages: tiles of the inner loop in flight at once.
+        tma: load through tensor descriptors, where alignment allows.
+        together: heads walked side by side (`tiles.program_tile`).
+        warp_specialize: let Triton split the inner loop of full tiles among groups of warps.
+    """
+
+    q_tile: int
+    k_tile: int
+    warps: int
+    stages: int
+    tma: bool = False
+    together: int = 1
+    warp_specialize: bool = False
+
+
+# NOT MEASURED YET: sizes that fit into registers and shared memory, by the compiler's report.
+TABLE: dict[tuple[Kernel, int], Config] = {
+    ("forward", 64): Config(128, 64, warps=4, stages=3),
+    ("forward", 128): Config(128, 64, warps=8, stages=3),
+    ("forward", 256): Config(64, 64, warps=4, stages=2),
+    ("keys", 64): Config(64, 128, warps=8, stages=2),
+    ("keys", 128): Config(64, 128, warps=8, stages=2),
+    ("keys", 256): Config(32, 64, warps=8, stages=1),
+    ("queries", 64): Config(128, 64, warps=8, stages=2),
+    ("queries", 128): Config(128, 64, warps=8, stages=2),
+    ("queries", 256): Config(64, 32, warps=8, stages=1),
+}
+"""For 16-bit inputs, by kernel and d_head rounded up to one of these."""
+
+FLOAT32: dict[Kernel, Config] = {
+    "forward": Config(64, 32, warps=4, stages=2),
+    "keys": Config(32, 32, warps=4, stages=1),
+    "queries": Config(32, 32, warps=4, stages=1),
+}
+
+INTERPRETER = Config(32, 32, warps=1, stages=1)
+"""A few tiles even in short sequences, and few programs, which run one after the other."""
+
+
+def configuration(kernel: Kernel, d_head: int, dtype: torch.dtype) -> Config:
+    """Return the config of a kernel for this head dimension (1 to 256) and dtype."""
+    if interpreted():
+        return INTERPRETER
+    if dtype == torch.float32:
+        return FLOAT32[kernel]
+    return TABLE[kernel, max(64, next_power_of_2(d_head))]
+
+
+def candidates(kernel: Kernel, d_head: int) -> list[Config]:
+    """Return the configs worth timing for 16-bit inputs of d_head 64 or 128."""
+    tiles = {
+        "forward": [(64, 64), (64, 128), (128, 64), (128, 128)],
+        "keys": [(32, 128), (64, 64), (64, 128), (128, 128)],
+        "queries": [(64, 64), (64, 128), (128, 64), (128, 128), (128, 32)],
+    }[kernel]
+    found = []
+    for (q_tile, k_tile), stages, tma in product(tiles, (2, 3), (False, True)):
+        rows = k_tile if kernel == "keys" else q_tile
+        for warps in (4, 8) if rows == 128 else (4,):
+            found.append(Config(q_tile, k_tile, warps, stages, tma))
+    return found
