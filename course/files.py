@@ -17,8 +17,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
     """Open a temporary file beside `path` that takes its place if the block ends without an error.
 
-    Readers see the old file or the new one, never a part. `mode` is "wb" or "w" (UTF-8 with "\\n"
-    line ends). A full disk or an interrupt leaves the old file as it was and removes the temporary.
+    Readers see the old file or the new one, never a part. `mode` is "wb" or "w" (UTF-8). A full
+    disk or an interrupt leaves the old file as it was and removes the temporary.
 
     A symbolic link stays one: the file that it points to is replaced.
 
@@ -27,12 +27,12 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO]:
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding = None if "b" in mode else "utf-8"
     opened = False
     try:
         _require_replaceable(target, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, mode, **text) as file:  # type: ignore[call-overload]
+        with open(temporary, mode, encoding=encoding) as file:
             opened = True
             yield file
             file.flush()

@@ -20,6 +20,27 @@ def test_a_file_appears_whole_with_its_folder(tmp_path, mode, content):
     assert [p.name for p in path.parent.iterdir()] == ["b.txt"]
 
 
+def test_a_power_cut_finds_the_old_file_or_the_new_one(tmp_path, monkeypatch):
+    """The content is on the disk before the name points to it, and then the name."""
+    events = []
+    fsync, rename = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        fsync(descriptor)
+        events.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}"), path.exists()))
+        if not path.exists():
+            events.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("rename"), rename(a, b)))
+    path = tmp_path / "a"
+    with atomic_write(path) as file:
+        file.write(b"new")
+    (_, temporary, _), *rest = events
+    assert os.path.dirname(temporary) == str(tmp_path)
+    assert rest == [3, "rename", ("fsync", str(tmp_path), True)]
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "a"

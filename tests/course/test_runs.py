@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,6 +129,16 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
         log.log(1, loss=1.0)
 
 
+def test_the_mirror_gets_the_newest_line_with_its_step(tmp_path, monkeypatch):
+    mirrored = []
+    with log_of(tmp_path) as log, monkeypatch.context() as patch:
+        mirror = SimpleNamespace(log=lambda numbers, step: mirrored.append((step, numbers)))
+        patch.setattr(log, "_wandb", mirror)
+        log.log_many([])
+        log.log_many([{"step": 1, "loss": 2.5}, {"step": 2, "loss": 2.25}])
+    assert mirrored == [(2, {"loss": 2.25})]
+
+
 WITH_WANDB = """
 import sys, threading
 from dataclasses import dataclass
@@ -138,8 +149,9 @@ from course.runs import RunLog
 class Config:
     steps: int = 10
 
-with RunLog(Path(sys.argv[1]), Config()) as log:
-    log.log(1, loss=2.5)
+for resume_step in (None, 1):
+    with RunLog(Path(sys.argv[1]), Config(), resume_step) as log:
+        log.log(1, loss=2.5)
 """
 
 
@@ -159,5 +171,6 @@ def test_wandb_never_asks_and_stays_offline_without_a_key(tmp_path, mode):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert ("not logged in" in done.stderr) == (mode == "online")
-    assert list(folder.glob("wandb/offline-run-*")) != [] or mode == "disabled"
+    runs = [path.name.rpartition("-")[2] for path in folder.glob("wandb/offline-run-*")]
+    assert len(set(runs)) == (mode != "disabled")  # resumed, it is the same run there
     assert (folder / "wandb").exists() == (mode != "disabled")

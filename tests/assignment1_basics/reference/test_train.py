@@ -323,6 +323,16 @@ def test_the_warm_up_is_a_twentieth_of_the_steps_at_most_1000(steps, warmup):
     assert config.learning_rate(warmup - 1) < highest == config.learning_rate(warmup)
 
 
+OTHER = [
+    ("learning_rate", 1e-4),
+    ("betas", (0.8, 0.95)),
+    ("eps", 1e-6),
+    ("weight_decay", 0.2),
+    ("max_gradient_norm", 2.0),
+    ("fused", True),
+]
+
+
 def test_what_may_change_when_a_run_resumes(tmp_path):
     wsd = ScheduleConfig("wsd", 5, decay_share=0.2)
     old = TrainConfig(DataConfig(tmp_path / "a"), schedule=wsd, steps=100)
@@ -333,7 +343,9 @@ def test_what_may_change_when_a_run_resumes(tmp_path):
         (81, {"steps": 200}),
         (10, {"seed": 1}),
         (10, {"batch_size": 64}),
-        (10, {"optimizer": OptimizerConfig(weight_decay=0.2)}),
+        (10, {"micro_batch_size": 1}),
+        (10, {"precision": "bf16"}),
+        *((10, {"optimizer": replace(old.optimizer, **{name: value})}) for name, value in OTHER),
         (10, {"model": TransformerConfig(tie_embeddings=True)}),
         (10, {"schedule": replace(wsd, warmup_steps=6)}),
     ]:
