@@ -206,7 +206,25 @@ def profile_variants(
     seed: int,
 ) -> list[Path]:
     """Profile one step of each variant; print its costliest kernels; return the files."""
-    return []
+    from assignment2_systems.reference.measuring import kernel_report
+    from assignment2_systems.reference.measuring.profile import profile_step
+    from assignment2_systems.reference.measuring.roofline import measure_ceilings
+
+    files = []
+    for variant in variants:
+        label = str(variant).replace(" ", "-")
+        with variant.matmul_precision():
+            ceilings = measure_ceilings(device)
+        trace = folder / f"trace-{label}.json.gz"
+        totals = profile_step(workload, variant, device, ceilings, trace, seed)
+        title = f"Kernels of a step, {variant}: {headline(workload, device)}"
+        console.print(kernel_report.kernel_table(title, totals, ceilings))
+        files += [
+            trace,
+            kernel_report.write_kernels(folder / f"kernels-{label}.csv", totals),
+            kernel_report.plot_kernels(folder / f"kernels-{label}.png", title, totals, ceilings),
+        ]
+    return files
 
 
 def draw_memory(
@@ -218,4 +236,21 @@ def draw_memory(
     seed: int,
 ) -> list[Path]:
     """Record two steps of each variant; return the pictures and snapshots."""
-    return []
+    from assignment2_systems.reference.measuring import memory_report
+    from assignment2_systems.reference.measuring import memory_timeline as memory
+
+    files, timelines = [], {}
+    title = headline(workload, device)
+    for variant in variants:
+        label = str(variant).replace(" ", "-")
+        trace = folder / f"memory-{label}.json.gz"
+        timelines[variant] = memory.record_timeline(workload, variant, device, trace, seed)
+        picture = folder / f"memory-{label}.png"
+        memory_report.plot_timeline(picture, f"{variant}: {title}", timelines[variant])
+        files += [trace, picture]
+        if device.type == "cuda":
+            snapshot = folder / f"memory-{label}.pickle"
+            files.append(memory.write_snapshot(workload, variant, device, snapshot, seed))
+    calculated = {variant: memory.calculated_peak(workload, variant) for variant in variants}
+    console.print(memory_report.memory_table(f"Memory: {title}", timelines, calculated))
+    return files

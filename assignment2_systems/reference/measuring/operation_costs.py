@@ -46,7 +46,7 @@ TRACE_DTYPES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one call needs: FLOPs of products, bytes read and written, the format of the operands."""
+    """What one call needs: FLOPs of products, bytes moved, and the format of its operands."""
 
     flops: float
     bytes: float
