@@ -10,6 +10,12 @@ class UserError(Exception):
     exit_code = 2
 
 
+def require(condition: bool, name: str, value: object, right: str) -> None:
+    """Raise a `UserError` unless a condition on the argument `name` holds."""
+    if not condition:
+        raise UserError(f"{name} is {value!r}; it must be {right}")
+
+
 class TrainingDivergedError(UserError):
     """The loss or the gradient norm became NaN or infinite."""
 

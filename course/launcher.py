@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from course.errors import PreemptedError, UserError
+from course.errors import PreemptedError, UserError, require
 from course.stop import preemption_signal
 
 JOBS = Path("runs") / ".jobs"
@@ -51,12 +51,11 @@ class Launch:
     """memory of each machine, in GiB"""
 
     def __post_init__(self) -> None:
-        if not 0 < self.hours <= MAX_HOURS:
-            raise UserError(f"hours is {self.hours}; it must be above 0 and at most {MAX_HOURS}")
+        in_range = 0 < self.hours <= MAX_HOURS
+        require(in_range, "hours", self.hours, f"above 0 and at most {MAX_HOURS}")
         for name, least in {"nodes": 1, "gpus": 0, "cpus": 1, "memory_gib": 1}.items():
-            if getattr(self, name) < least:
-                value = getattr(self, name)
-                raise UserError(f"{name} is {value}; it must be at least {least}")
+            value = getattr(self, name)
+            require(value >= least, name, value, f"at least {least}")
 
 
 def launch(

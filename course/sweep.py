@@ -28,7 +28,7 @@ from typing import Annotated
 import tyro
 
 from course import sweep_report
-from course.errors import TrainingDivergedError, UserError
+from course.errors import TrainingDivergedError, UserError, require
 from course.files import atomic_write
 from course.launcher import Launch, launch_array
 from course.progress import Progress
@@ -120,8 +120,7 @@ def make_points(options: Options) -> list[Point]:
         raise UserError("no command to sweep over; put it behind --, as in: -- train --steps 500")
     if not options.grid:
         raise UserError("no --grid; give at least one, as in: --grid batch-size=16,32")
-    if options.parallel < 1:
-        raise UserError(f"parallel is {options.parallel}; it must be at least 1")
+    require(options.parallel >= 1, "parallel", options.parallel, "at least 1")
     axes: dict[str, list[str]] = {}
     for text in options.grid:
         option, equals, listed = text.partition("=")

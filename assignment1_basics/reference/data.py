@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from course.errors import UserError
+from course.errors import UserError, require
 
 Batch = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]
 
@@ -75,8 +75,7 @@ def evaluation_batches(
     and the mask leaves out what has counted before.
     """
     stride = context_length if stride is None else stride
-    if not 0 < stride <= context_length:
-        raise UserError(f"stride is {stride}; it must be from 1 to {context_length}")
+    require(0 < stride <= context_length, "stride", stride, f"from 1 to {context_length}")
     require_window(tokens, context_length, "the held-out text")
     last = len(tokens) - 1 - context_length  # where the last window starts
     starts = np.append(np.arange(0, last, stride), last)

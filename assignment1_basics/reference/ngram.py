@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from course.errors import UserError
+from course.errors import UserError, require
 
 MAX_ORDER = 7  # context and byte fit into a 64-bit key
 _BLOCK = 2**22  # positions that are sorted at once
@@ -91,8 +91,7 @@ def train_ngram(data: bytes, order: int = 5) -> ByteNgram:
     """
     if not data:
         raise UserError("no bytes to train an n-gram model on: the text is empty")
-    if not 0 <= order <= MAX_ORDER:
-        raise UserError(f"order {order} of the n-gram model must be between 0 and {MAX_ORDER}")
+    require(0 <= order <= MAX_ORDER, "order of the n-gram model", order, f"from 0 to {MAX_ORDER}")
     grams = np.empty(0, np.uint64)
     counts = np.empty(0, np.int64)
     for start in range(0, len(data), _BLOCK):
@@ -121,7 +120,7 @@ def _keys(data: bytes, order: int, start: int, stop: int) -> Keys:
 
 
 def _last_bytes(keys: Keys, length: int) -> Keys:
-    return keys if length == 8 else keys & np.uint64(2 ** (8 * length) - 1)
+    return keys & np.uint64(2 ** (8 * length) - 1)
 
 
 def _merge(grams: Keys, counts: Counts, new: Keys, times: Counts) -> tuple[Keys, Counts]:

@@ -6,12 +6,12 @@ the same weights need the same values. The rest (where it runs, how often it loo
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from assignment1_basics.reference.model.config import TransformerConfig
 from assignment1_basics.reference.optimizer.schedules import cosine_schedule, wsd_schedule
 from course.config import differences
-from course.errors import UserError
+from course.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         rate = self.learning_rate
-        _require(0 < rate < 1e30, "optimizer.learning_rate", rate, "positive and below 1e30")
+        require(0 < rate < 1e30, "optimizer.learning_rate", rate, "positive and below 1e30")
         in_range = all(0 <= beta < 1 for beta in self.betas)
-        _require(in_range, "optimizer.betas", self.betas, "from 0 to below 1")
-        _require(self.eps > 0, "optimizer.eps", self.eps, "positive")
+        require(in_range, "optimizer.betas", self.betas, "from 0 to below 1")
+        require(self.eps > 0, "optimizer.eps", self.eps, "positive")
         decay = self.weight_decay
         in_range = 0 <= decay < float("inf")
-        _require(in_range, "optimizer.weight_decay", decay, "at least 0, and finite")
-        _require(
+        require(in_range, "optimizer.weight_decay", decay, "at least 0, and finite")
+        require(
             self.max_gradient_norm > 0,
             "optimizer.max_gradient_norm",
             self.max_gradient_norm,
@@ -72,10 +72,10 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         warmup = self.warmup_steps
-        _require((warmup or 0) >= 0, "schedule.warmup_steps", warmup, "at least 0")
+        require((warmup or 0) >= 0, "schedule.warmup_steps", warmup, "at least 0")
         for name in ("decay_share", "min_ratio"):
             share = getattr(self, name)
-            _require(0 <= share <= 1, f"schedule.{name}", share, "from 0 to 1")
+            require(0 <= share <= 1, f"schedule.{name}", share, "from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "eval_interval", "checkpoint_interval",
                      "keep_checkpoints", "log_interval"):  # fmt: skip
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(self.eval_batches >= 0, "eval_batches", self.eval_batches, "at least 0")
-        _require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 2^32 - 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require(self.eval_batches >= 0, "eval_batches", self.eval_batches, "at least 0")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 2^32 - 1")
         micro = self.micro_batch_size
-        _require(
+        require(
             micro is None or (micro >= 1 and self.batch_size % micro == 0),
             "micro_batch_size",
             micro,
@@ -156,7 +156,7 @@ class TrainConfig:
         asked = self.model.vocab_size
         if asked == TransformerConfig.vocab_size:
             return replace(self, model=replace(self.model, vocab_size=vocab_size))
-        _require(
+        require(
             asked >= vocab_size,
             "model.vocab_size",
             asked,
@@ -189,8 +189,3 @@ def require_same_trajectory(old: TrainConfig, new: TrainConfig, step: int) -> No
             f"the run to resume had another config ({listed}); "
             "leave these options out, or start a run of another --name"
         )
-
-
-def _require(condition: bool, name: str, value: Any, right: str) -> None:
-    if not condition:
-        raise UserError(f"{name} is {value}; it must be {right}")

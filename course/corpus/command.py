@@ -21,7 +21,7 @@ from course.corpus.hugging_face import read_dataset
 from course.corpus.parallel import num_processes
 from course.corpus.stories import stories
 from course.corpus.writing import write
-from course.errors import UserError
+from course.errors import UserError, require
 from course.progress import Progress
 
 DEFAULT_STORIES = 100_000
@@ -59,9 +59,10 @@ class Options:
 
 def run(options: Options) -> None:
     """Write the corpus, and print what is in it."""
-    if options.max_megabytes is not None and not 0 < options.max_megabytes < float("inf"):
-        raise UserError(f"--max-megabytes {options.max_megabytes} must be above 0, and finite")
-    max_bytes = None if options.max_megabytes is None else int(options.max_megabytes * 1e6)
+    megabytes = options.max_megabytes
+    in_range = megabytes is None or 0 < megabytes < float("inf")
+    require(in_range, "max-megabytes", megabytes, "above 0, and finite")
+    max_bytes = None if megabytes is None else int(megabytes * 1e6)
     start = time.monotonic()
     with Progress(f"writing {options.source}", total=max_bytes, unit="B") as bar:
         parts = write(
@@ -89,8 +90,8 @@ def _documents(options: Options, max_bytes: int | None) -> Iterator[str]:
         case "prose":
             return prose(processes=processes)
         case "stories":
-            if options.count is not None and options.count < 1:
-                raise UserError(f"--count {options.count} must be at least 1")
+            in_range = options.count is None or options.count >= 1
+            require(in_range, "count", options.count, "at least 1")
             # A story is longer than 100 bytes, so this many always fill the file.
             count = options.count or (
                 DEFAULT_STORIES if max_bytes is None else max_bytes // 100 + 1

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from course.errors import UserError
+from course.errors import UserError, require
 from course.files import atomic_write
 
 END_OF_TEXT = "<|endoftext|>"
@@ -54,8 +54,8 @@ def write(
     Raises:
         UserError: there are no documents, or none left for one of the files.
     """
-    if held_out is not None and not 0 < held_out_fraction < 1:
-        raise UserError(f"held_out_fraction {held_out_fraction} must be above 0 and below 1")
+    in_range = held_out is None or 0 < held_out_fraction < 1
+    require(in_range, "held_out_fraction", held_out_fraction, "above 0 and below 1")
     parts = [Part(Path(path))] + ([Part(Path(held_out))] if held_out is not None else [])
     if len({part.path.resolve() for part in parts}) < len(parts):
         raise UserError(f"held_out {str(held_out)!r} is the corpus file itself; name another")

@@ -21,7 +21,7 @@ from assignment1_basics.reference.accounting.presets import PRESETS
 from assignment1_basics.reference.model.config import TransformerConfig
 from course import config as configs
 from course.cli import parse_options, value_of
-from course.errors import UserError
+from course.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,9 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("batch_size", "seq_len", "tokens"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"{name} is {value}; it must be positive and finite")
-        if not 0 < self.mfu <= 1:
-            raise UserError(f"mfu is {self.mfu}; it must be above 0 and at most 1")
+            in_range = value is None or 0 < value < float("inf")
+            require(in_range, name, value, "positive and finite")
+        require(0 < self.mfu <= 1, "mfu", self.mfu, "above 0 and at most 1")
 
     @property
     def sequence(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from assignment1_basics.reference.commands.demo_stages import Facts, Stages, read_json
-from course.errors import UserError
+from course.errors import UserError, require
 from course.files import atomic_write
 from course.progress import Progress
 
@@ -48,10 +48,9 @@ class Options:
 
 def run(options: Options) -> None:
     """Do all stages that are not done yet, and print what came out."""
-    if not 0 < options.minutes < float("inf"):
-        raise UserError(f"--minutes {options.minutes} must be above 0, and finite")
-    if options.steps is not None and options.steps < 1:
-        raise UserError(f"--steps {options.steps} must be at least 1")
+    in_range = 0 < options.minutes < float("inf")
+    require(in_range, "minutes", options.minutes, "above 0, and finite")
+    require(options.steps is None or options.steps >= 1, "steps", options.steps, "at least 1")
     folder = options.runs / options.name
     if folder.is_file():
         raise UserError(f"{str(folder)!r} is a file; choose another --name")

@@ -65,7 +65,10 @@ def plot(
     rows = read_metrics(run)
     scale = 1 / (math.log(2) * bytes_per_token)
     curves = {}
-    for label, name in (("training (smoothed)", "loss"), ("held-out (its first part)", "valid_loss")):
+    for label, name in (
+        ("training (smoothed)", "loss"),
+        ("held-out (its first part)", "valid_loss"),
+    ):
         steps, losses = column(rows, name)
         if name == "loss":
             losses = _smooth(losses)

@@ -32,7 +32,7 @@ from assignment1_basics.reference.model.generate import (
 from assignment1_basics.reference.model.sampling import Sampling
 from assignment1_basics.reference.model.transformer import Transformer
 from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
-from course.errors import UserError
+from course.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,9 @@ class Options:
 
 def run(options: Options) -> None:
     """Print the continuation of the prompt while it is drawn."""
-    if options.max_tokens < 1:
-        raise UserError(f"max-tokens is {options.max_tokens}; it must be at least 1")
-    if options.seed is not None and not 0 <= options.seed < 2**63:
-        raise UserError(f"seed is {options.seed}; it must be from 0 to 2^63 - 1")
+    require(options.max_tokens >= 1, "max-tokens", options.max_tokens, "at least 1")
+    in_range = options.seed is None or 0 <= options.seed < 2**63
+    require(in_range, "seed", options.seed, "from 0 to 2^63 - 1")
     device = choose_device(options.device)
     prepare_host(device)
     prompt = _read_prompt() if options.prompt == "-" else options.prompt

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from course.errors import UserError
+from course.errors import UserError, require
 from course.files import existing_file
 from course.launcher import Launch, launch
 from course.progress import Progress, amount
@@ -48,8 +48,8 @@ class Options:
 def run(options: Options) -> None:
     """Encode here or in a Slurm job."""
     existing_file(options.text, "text")
-    if options.threads is not None and options.threads < 1:
-        raise UserError(f"threads is {options.threads}; it must be at least 1")
+    in_range = options.threads is None or options.threads >= 1
+    require(in_range, "threads", options.threads, "at least 1")
     launch(options.launch, encode, options, name="tokenizer-encode")
 
 

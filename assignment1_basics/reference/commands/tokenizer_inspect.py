@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from assignment1_basics.reference.tokenizer.token_file import TokenFile, open_token_file
-from course.errors import UserError
+from course.errors import UserError, require
 from course.files import existing_file
 from course.progress import amount
 
@@ -50,8 +50,7 @@ def run(options: Options) -> None:
     """Print all that was asked for, and draw the plot."""
     from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
 
-    if options.longest < 0:
-        raise UserError(f"longest is {options.longest}; it must be at least 0")
+    require(options.longest >= 0, "longest", options.longest, "at least 0")
     for path in options.files:
         existing_file(path, "text")
     tokenizer = Tokenizer.load(options.tokenizer)

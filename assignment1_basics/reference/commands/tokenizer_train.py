@@ -18,7 +18,7 @@ from typing import IO, Annotated
 
 import tyro
 
-from course.errors import UserError
+from course.errors import UserError, require
 from course.files import existing_file, require_writable
 from course.launcher import Launch, launch
 from course.progress import Progress, amount, duration
@@ -54,8 +54,8 @@ def run(options: Options) -> None:
         raise UserError("no corpus; name at least one text file")
     for path in options.corpus:
         existing_file(path, "corpus")
-    if options.threads is not None and options.threads < 1:
-        raise UserError(f"threads is {options.threads}; it must be at least 1")
+    in_range = options.threads is None or options.threads >= 1
+    require(in_range, "threads", options.threads, "at least 1")
     launch(options.launch, train, options, name="tokenizer-train")
 
 

@@ -9,7 +9,7 @@ command line, in a checkpoint, in the accounting of parameters and FLOPs.
 from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
-from course.errors import UserError
+from course.errors import require
 
 
 @dataclass(frozen=True)
@@ -42,33 +42,33 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "d_model", "n_layers", "n_heads"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "at least 1")
+            require(getattr(self, name) > 0, name, getattr(self, name), "at least 1")
         for name in ("n_kv_heads", "d_ff"):
             value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "at least 1, or None")
-        _require(
+            require(value is None or value > 0, name, value, "at least 1, or None")
+        require(
             self.d_model % self.n_heads == 0,
             "d_model",
             self.d_model,
             f"a multiple of n_heads = {self.n_heads}",
         )
-        _require(
+        require(
             self.n_heads % self.kv_heads == 0,
             "n_kv_heads",
             self.kv_heads,
             f"a divisor of n_heads = {self.n_heads}",
         )
-        _require(
+        require(
             self.position == "none" or self.d_head % 2 == 0,
             "d_model / n_heads",
             self.d_head,
             "even: RoPE rotates pairs",
         )
-        _require(self.rope_theta > 0, "rope_theta", self.rope_theta, "positive")
-        _require(self.rms_norm_eps >= 0, "rms_norm_eps", self.rms_norm_eps, "at least 0")
+        require(self.rope_theta > 0, "rope_theta", self.rope_theta, "positive")
+        require(self.rms_norm_eps >= 0, "rms_norm_eps", self.rms_norm_eps, "at least 0")
         for name in ("norm", "position", "feed_forward", "attention"):
             choices = get_args(get_type_hints(type(self))[name])
-            _require(getattr(self, name) in choices, name, getattr(self, name), f"one of {choices}")
+            require(getattr(self, name) in choices, name, getattr(self, name), f"one of {choices}")
 
     @property
     def d_head(self) -> int:
@@ -88,8 +88,3 @@ class TransformerConfig:
         if self.feed_forward == "silu":
             return 4 * self.d_model
         return -(-8 * self.d_model // (3 * 64)) * 64
-
-
-def _require(condition: bool, name: str, value: object, right: str) -> None:
-    if not condition:
-        raise UserError(f"{name} is {value!r}; it must be {right}")

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from assignment1_basics.reference.model.layers import at_least_float32, softmax
-from course.errors import UserError
+from course.errors import require
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,12 @@ class Sampling:
     """keep the tokens with at least this share of the largest probability"""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise UserError(f"temperature is {self.temperature}; it must be 0 or more, and finite")
-        if self.top_k is not None and self.top_k < 1:
-            raise UserError(f"top-k is {self.top_k}; it must be at least 1")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise UserError(f"top-p is {self.top_p}; it must be above 0 and at most 1")
-        if self.min_p is not None and not 0 <= self.min_p <= 1:
-            raise UserError(f"min-p is {self.min_p}; it must be from 0 to 1")
+        temperature, top_k, top_p, min_p = self.temperature, self.top_k, self.top_p, self.min_p
+        in_range = 0 <= temperature < float("inf")
+        require(in_range, "temperature", temperature, "0 or more, and finite")
+        require(top_k is None or top_k >= 1, "top-k", top_k, "at least 1")
+        require(top_p is None or 0 < top_p <= 1, "top-p", top_p, "above 0 and at most 1")
+        require(min_p is None or 0 <= min_p <= 1, "min-p", min_p, "from 0 to 1")
 
 
 def next_token_distribution(

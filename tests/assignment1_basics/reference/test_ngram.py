@@ -129,5 +129,7 @@ def test_bad_input():
     with pytest.raises(UserError, match="empty"):
         train_ngram(b"abc").bits_per_byte(b"")
     for order in (-1, 8):
-        with pytest.raises(UserError, match=f"order {order}"):
+        with pytest.raises(
+            UserError, match=f"order of the n-gram model is {order}; it must be from 0 to 7"
+        ):
             train_ngram(b"abc", order)
