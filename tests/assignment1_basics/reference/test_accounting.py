@@ -164,6 +164,8 @@ def test_utilisation_by_the_usual_formula(preset, parameters, tokens_per_s, mfu)
     usual += 12 * config.n_layers * config.d_model * config.context_length / 2
     flops = training_flops_per_token(config)
     assert flops == pytest.approx(usual, rel=1e-3)  # norms do not multiply matrices
+    in_scores = 6 * config.n_layers * config.d_model * config.context_length
+    assert training_flops_per_token(config, config.context_length // 2) == flops - in_scores / 2
     peak = ACCELERATORS["h200"].peak_flops_per_second(BF16)
     assert model_flops_utilization(tokens_per_s, flops / 3, peak) == pytest.approx(mfu, abs=2e-3)
     assert tokens_per_second(mfu, flops, peak) == pytest.approx(tokens_per_s, rel=0.005)

@@ -138,6 +138,15 @@ def test_configs_of_transformers_4_are_read():
     assert config_from_hugging_face(config_to_hugging_face(config)) == config
 
 
+def test_what_a_config_leaves_out_is_as_in_transformers():
+    sizes = {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 48}
+    sizes |= {"num_hidden_layers": 1, "num_attention_heads": 4}
+    theirs = config_from_hugging_face(transformers.LlamaConfig(**sizes).to_dict())
+    assert config_from_hugging_face({"model_type": "llama", **sizes}) == dataclasses.replace(
+        theirs, n_kv_heads=None
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

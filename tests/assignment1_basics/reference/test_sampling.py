@@ -108,6 +108,17 @@ def test_exactly_top_k_of_equal_tokens_are_kept_the_first_ones():
     ]
 
 
+@pytest.mark.parametrize(("top_p", "kept"), [(0.25, 1), (0.5, 2), (0.51, 3), (1.0, 4)])
+def test_top_p_keeps_no_token_that_the_mass_does_not_need(top_p, kept):
+    distribution = next_token_distribution(torch.zeros(4), Sampling(top_p=top_p))
+    assert distribution.tolist() == pytest.approx([1 / kept] * kept + [0.0] * (4 - kept))
+
+
+def test_a_temperature_whose_inverse_overflows():
+    distribution = next_token_distribution(torch.tensor([1.0, 10.0, 9.0]), Sampling(1e-39))
+    assert distribution.tolist() == [0.0, 1.0, 0.0]
+
+
 def test_draws_have_the_frequencies_of_the_distribution():
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
     sampling, draws = Sampling(0.7, top_k=3), 20_000
