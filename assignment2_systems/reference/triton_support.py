@@ -28,7 +28,7 @@ def interpreted() -> bool:
 
 
 def check_device(*tensors: Tensor) -> None:
-    """Raise UserError unless a kernel can run on these tensors: one device, a GPU or interpreted."""
+    """Raise UserError unless a kernel can run on these tensors: one GPU, or the interpreter."""
     devices = {tensor.device for tensor in tensors}
     if len(devices) > 1:
         names = ", ".join(sorted(map(str, devices)))
@@ -46,9 +46,7 @@ def check_dtype(*tensors: Tensor) -> None:
     dtypes = {tensor.dtype for tensor in tensors}
     if len(dtypes) > 1 or not dtypes <= DTYPES.keys():
         found = ", ".join(sorted(map(str, dtypes)))
-        raise UserError(
-            f"the tensors are {found}; a kernel takes one of float32, float16, bfloat16"
-        )
+        raise UserError(f"the tensors are {found}; a kernel takes float32, float16 or bfloat16")
 
 
 def cdiv(numerator: int, denominator: int) -> int:

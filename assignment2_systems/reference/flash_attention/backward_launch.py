@@ -74,6 +74,7 @@ def prepare(output: Tensor, grad_output: Tensor, log_sum_exp: Tensor) -> tuple[T
         D=d_head,
         D_TILE=max(16, next_power_of_2(d_head)),
         ROWS=PREPARE_ROWS,
+        enable_fp_fusion=True,
     )
     return log2_sum, delta
 
@@ -132,6 +133,7 @@ def key_gradients(
         PRECISION=dot_precision(q.dtype),
         num_warps=config.warps,
         num_stages=config.stages,
+        enable_fp_fusion=True,
     )
     return grad_k, grad_v
 
@@ -184,5 +186,6 @@ def query_gradient(
         PRECISION=dot_precision(q.dtype),
         num_warps=config.warps,
         num_stages=config.stages,
+        enable_fp_fusion=True,
     )
     return grad_q

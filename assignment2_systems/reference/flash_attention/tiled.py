@@ -86,9 +86,9 @@ def tiled_backward(
     delta = (output.to(wide) * grad_output.to(wide)).sum(-1)
     for columns, query_tiles in _tiles(k.shape[-2], q.shape[-2], band.transposed(), tile):
         k_tile, v_tile = k[..., columns, :].to(wide), v[..., columns, :].to(wide)
-        for rows, visible in query_tiles:
+        for rows, full in query_tiles:
             q_tile, grad = q[..., rows, :].to(wide), grad_output[..., rows, :].to(wide)
-            scores = _scores(q_tile, k_tile, scale, rows, columns, band, visible)
+            scores = _scores(q_tile, k_tile, scale, rows, columns, band, full)
             # A query that sees nothing has a log-sum-exp of -inf; in an empty row p must be 0.
             l_tile = log_sum_exp[..., rows]
             reference = l_tile.masked_fill(l_tile == float("-inf"), 0.0)
@@ -145,5 +145,7 @@ class TiledFlashAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
         """Return the gradients of q, k and v."""
-        gradients = tiled_backward(*ctx.saved_tensors, *grad_outputs, ctx.band, ctx.scale)
+        q, k, v, output, log_sum_exp = ctx.saved_tensors
+        (grad,) = grad_outputs
+        gradients = tiled_backward(q, k, v, output, log_sum_exp, grad, ctx.band, ctx.scale)
         return *gradients, None

@@ -5,7 +5,7 @@ fused projection are read where they lie. A tile is loaded in one of two ways: b
 thread for itself (cp.async), or through a tensor descriptor, for which Hopper's copy engine (TMA)
 does the addresses and fills what lies outside the tensor with zeros.
 """
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 import torch
 import triton
@@ -53,18 +53,22 @@ def load_tile(
     TMA: tl.constexpr,
 ):
     """Load rows [row, row + ROWS) of one head; zeros beyond `rows` (if CHECK) and beyond D."""
+    # One return: what follows a `return` under a constant `if` would be compiled all the same.
     if TMA:
-        return tensor.load([batch, head, row, 0]).reshape(ROWS, D_TILE)
-    pointers = tile_pointers(tensor, strides, batch, head, row, ROWS, D_TILE)
-    row_exists = row + tl.arange(0, ROWS)[:, None] < rows
-    column_exists = tl.arange(0, D_TILE)[None, :] < D
-    if CHECK:
-        if D < D_TILE:
-            return tl.load(pointers, row_exists & column_exists, other=0.0)
-        return tl.load(pointers, row_exists, other=0.0)
-    if D < D_TILE:
-        return tl.load(pointers, column_exists, other=0.0)
-    return tl.load(pointers)
+        tile = tensor.load([batch, head, row, 0]).reshape(ROWS, D_TILE)
+    else:
+        pointers = tile_pointers(tensor, strides, batch, head, row, ROWS, D_TILE)
+        row_exists = row + tl.arange(0, ROWS)[:, None] < rows
+        column_exists = tl.arange(0, D_TILE)[None, :] < D
+        if CHECK and D < D_TILE:
+            tile = tl.load(pointers, row_exists & column_exists, other=0.0)
+        elif CHECK:
+            tile = tl.load(pointers, row_exists, other=0.0)
+        elif D < D_TILE:
+            tile = tl.load(pointers, column_exists, other=0.0)
+        else:
+            tile = tl.load(pointers)
+    return tile
 
 
 @triton.jit
@@ -104,10 +108,9 @@ def visible_keys(
 ):  # fmt: skip
     """Return where the keys are visible to the queries; both are numbers that broadcast."""
     visible = key < keys
+    visible = visible & (query >= 0)  # true; gives the mask its full shape
     if HAS_LAST:
         visible = visible & (key <= query + last)
-    else:
-        visible = visible & (query >= 0)  # true; gives the mask its full shape
     if HAS_FIRST:
         visible = visible & (key >= query + first)
     return visible
