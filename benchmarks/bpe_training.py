@@ -217,6 +217,8 @@ def train_rustbpe(path: Path, vocab_size: int, threads: int) -> list[bytes]:
 def train_hugging_face(path: Path, vocab_size: int, threads: int) -> list[bytes]:
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+    from assignment1_basics.reference.tokenizer.export import from_printable
+
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = byte_level
@@ -228,17 +230,7 @@ def train_hugging_face(path: Path, vocab_size: int, threads: int) -> list[bytes]
     )
     tokenizer.train_from_iterator(documents(path), trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
-    byte_of = _bytes_of_characters()
-    return [bytes(byte_of[character] for part in pair for character in part) for pair in merges]
-
-
-def _bytes_of_characters() -> dict[str, int]:
-    """Undo the byte-level alphabet of GPT-2: printable bytes stand for themselves."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {
-        chr(256 + i): byte for i, byte in enumerate(others)
-    }
+    return [from_printable("".join(pair)) for pair in merges]
 
 
 def _compile_times() -> tuple[float, float]:

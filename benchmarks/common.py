@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from course.cores import available_cores
 from course.files import atomic_write
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,7 +41,6 @@ Row = dict[str, Any]
 
 def machine() -> dict[str, Any]:
     """Describe where this runs: processor, cores of this process, memory, GPUs, versions."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -50,7 +50,7 @@ def machine() -> dict[str, Any]:
             continue
     return {
         "processor": _processor(),
-        "cores": cores,
+        "cores": available_cores(),
         "memory_gib": round(memory / 2**30, 1),
         "gpus": _gpus(),
         "versions": versions,

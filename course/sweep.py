@@ -28,6 +28,7 @@ from typing import Annotated
 import tyro
 
 from course import sweep_report
+from course.cores import available_cores
 from course.errors import TrainingDivergedError, UserError, require
 from course.files import atomic_write
 from course.launcher import Launch, launch_array
@@ -214,7 +215,7 @@ def _start(point: Point, parallel: int, gpus: Sequence[str]) -> "subprocess.Pope
     if parallel == 1:
         print(f"== {point.label}", file=sys.stderr, flush=True)
         return subprocess.Popen(command, start_new_session=True)
-    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // parallel)))
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // parallel)))
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[0]
     point.log.parent.mkdir(parents=True, exist_ok=True)

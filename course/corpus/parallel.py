@@ -1,6 +1,5 @@
 """A lazy map over processes, in order: for plain Python, which threads cannot run at once."""
 
-import os
 import signal
 import threading
 from collections import deque
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
+from course.cores import available_cores
+
 T = TypeVar("T")
 R = TypeVar("R")
 MAX_PROCESSES = 8
@@ -18,9 +19,7 @@ AHEAD = 4  # chunks for each process that wait or are done before they are asked
 
 def num_processes() -> int:
     """Return how many processes are worth while: the cores that this one may use, at most 8."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(MAX_PROCESSES, len(os.sched_getaffinity(0)))
-    return min(MAX_PROCESSES, os.cpu_count() or 1)
+    return min(MAX_PROCESSES, available_cores())
 
 
 def parallel_map(

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from assignment1_basics.reference.tokenizer.chunks import chunks, give_pages_back
-from assignment1_basics.reference.tokenizer.parallel import available_cores, map_in_order
+from assignment1_basics.reference.tokenizer.parallel import map_in_order
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
 from assignment1_basics.reference.tokenizer.token_file import writing_token_file
+from course.cores import available_cores
 from course.errors import UserError
 from course.files import existing_file
 

@@ -23,11 +23,12 @@ from assignment1_basics.reference.tokenizer.block_scanner import BLOCK, word_end
 from assignment1_basics.reference.tokenizer.chunks import chunks, give_pages_back
 from assignment1_basics.reference.tokenizer.compiled import kernel
 from assignment1_basics.reference.tokenizer.memory import address_of, int64_at, set_int64
-from assignment1_basics.reference.tokenizer.parallel import available_cores, map_in_order
+from assignment1_basics.reference.tokenizer.parallel import map_in_order
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
 from assignment1_basics.reference.tokenizer.special_tokens import SpecialTokens
 from assignment1_basics.reference.tokenizer.unicode_tables import character_classes
 from assignment1_basics.reference.tokenizer.word_table import FULL, WordTable, add
+from course.cores import available_cores
 from course.errors import UserError
 from course.files import existing_file
 
