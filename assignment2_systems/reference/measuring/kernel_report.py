@@ -97,8 +97,8 @@ def plot_kernels(path: Path, title: str, totals: Sequence[KernelTotal], ceilings
     shown = totals[:SHOWN]
     with matplotlib.rc_context(plots.STYLE):
         figure = Figure(figsize=(10, 1.6 + 0.4 * len(shown)), dpi=130, layout="constrained")
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-        axes = figure.add_subplot(xlabel="milliseconds in a step\n" + describe(ceilings))
+        figure.suptitle(f"{title}\n{describe(ceilings)}", x=0.01, ha="left", fontsize=10)
+        axes = figure.add_subplot(xlabel="milliseconds in a step")
         longest = 1e3 * max(total.seconds for total in shown)
         for index, total in enumerate(shown):
             color, milliseconds = BOUND_COLORS[total.bound], 1e3 * total.seconds
