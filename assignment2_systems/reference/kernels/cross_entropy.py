@@ -225,7 +225,7 @@ def scale_(x: Tensor, scale: Tensor) -> None:
         )
 
 
-@torch.library.custom_op("course::token_losses", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::token_losses", mutates_args=())
 def _token_losses(logits: Tensor, targets: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
     """Return the losses and the log-sum-exps of rows."""
     return losses_and_gradient(logits.contiguous(), targets, None, None, ignore_index)
@@ -240,7 +240,7 @@ def _(logits: Tensor, targets: Tensor, ignore_index: int) -> tuple[Tensor, Tenso
     )
 
 
-@torch.library.custom_op("course::token_losses_backward", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::token_losses_backward", mutates_args=())
 def _token_losses_backward(
     logits: Tensor, targets: Tensor, lses: Tensor, upstream: Tensor, ignore_index: int
 ) -> Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -54,15 +55,51 @@ CANDIDATES: dict[str, list[Launch]] = {
 }
 
 
+@dataclass(frozen=True)
+class Product:
+    """Tiles of a matrix product: rows and columns of the result, and the summed dimension."""
+
+    rows: int
+    columns: int
+    summed: int
+    """elements of two bytes; half as many of four"""
+    num_warps: int
+    num_stages: int
+
+
+PRODUCTS: dict[str, Product] = {
+    "grouped_matmul large": Product(128, 256, 64, 8, 3),
+    "grouped_matmul small": Product(64, 128, 64, 4, 4),
+    "grouped_matmul weights": Product(128, 256, 64, 8, 3),
+}
+PRODUCT_CANDIDATES = [
+    Product(128, 256, 64, 8, 3),
+    Product(128, 256, 64, 8, 4),
+    Product(128, 128, 64, 8, 4),
+    Product(128, 128, 64, 4, 4),
+    Product(128, 128, 128, 8, 3),
+    Product(256, 128, 64, 8, 3),
+    Product(64, 256, 64, 4, 4),
+    Product(64, 128, 64, 4, 4),
+    Product(64, 128, 128, 4, 3),
+    Product(64, 64, 128, 4, 4),
+    Product(32, 128, 128, 4, 4),
+    Product(16, 128, 128, 4, 4),
+]
+SMALL_GROUP = 96
+"""Groups of fewer rows on average take the smaller tiles."""
+
+
 @contextmanager
-def using(kernel: str, launch: Launch) -> Iterator[None]:
+def using(kernel: str, launch: Launch | Product) -> Iterator[None]:
     """Launch `kernel` as said inside the block; for measurements."""
-    before = CHOICES[kernel]
-    CHOICES[kernel] = launch
+    table: dict[str, Any] = PRODUCTS if isinstance(launch, Product) else CHOICES
+    before = table[kernel]
+    table[kernel] = launch
     try:
         yield
     finally:
-        CHOICES[kernel] = before
+        table[kernel] = before
 
 
 def rows_and_block(kernel: str, width: int) -> tuple[int, int]:

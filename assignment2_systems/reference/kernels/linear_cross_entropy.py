@@ -52,7 +52,7 @@ def padded(vocab: int, itemsize: int) -> int:
     return cdiv(vocab, vector) * vector
 
 
-@torch.library.custom_op("course::linear_cross_entropy", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::linear_cross_entropy", mutates_args=())
 def _linear_cross_entropy(
     x: Tensor,
     weight: Tensor,

@@ -91,7 +91,7 @@ def _backward_kernel(
     tl.store(dgain_ptr + at, tl.sum(dgain, axis=0), mask=col < D)
 
 
-@torch.library.custom_op("course::add_rms_norm", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::add_rms_norm", mutates_args=())
 def _add_rms_norm(
     residual: Tensor, update: Tensor | None, gain: Tensor, eps: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,7 +125,7 @@ def _(
     )
 
 
-@torch.library.custom_op("course::rms_norm_backward", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::rms_norm_backward", mutates_args=())
 def _rms_norm_backward(
     dy: Tensor,
     dsum: Tensor | None,

@@ -85,7 +85,7 @@ def _launch(
         )  # fmt: skip
 
 
-@torch.library.custom_op("course::rope", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::rope", mutates_args=())
 def _rope(
     q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, inverse: bool
 ) -> tuple[Tensor, Tensor]:

@@ -95,7 +95,7 @@ def _tile(width: int) -> tuple[int, int, bool]:
     return (rows, block, True) if block <= MAX_BLOCK else (1, CHOICES["softmax"].tile, False)
 
 
-@torch.library.custom_op("course::softmax", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::softmax", mutates_args=())
 def _softmax(x: Tensor) -> Tensor:
     x = x.contiguous()
     y, width = torch.empty_like(x), x.shape[-1]
@@ -114,7 +114,7 @@ def _(x: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("course::softmax_backward", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::softmax_backward", mutates_args=())
 def _softmax_backward(dy: Tensor, y: Tensor) -> Tensor:
     dy, y = dy.contiguous(), y.contiguous()
     dx, width = torch.empty_like(y), y.shape[-1]

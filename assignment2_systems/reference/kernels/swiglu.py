@@ -43,7 +43,7 @@ def _backward_kernel(dh_ptr, gate_ptr, up_ptr, dgate_ptr, dup_ptr, n, BLOCK: tl.
     tl.store(dup_ptr + at, dup.to(dup_ptr.dtype.element_ty), mask=at < n)
 
 
-@torch.library.custom_op("course::swiglu", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::swiglu", mutates_args=())
 def _swiglu(gate: Tensor, up: Tensor) -> Tensor:
     gate, up = gate.contiguous(), up.contiguous()
     h, launch = torch.empty_like(gate), CHOICES["swiglu"]
@@ -59,7 +59,7 @@ def _(gate: Tensor, up: Tensor) -> Tensor:
     return gate.new_empty(gate.shape)
 
 
-@torch.library.custom_op("course::swiglu_backward", mutates_args=())
+@torch.library.custom_op("lm_from_scratch::swiglu_backward", mutates_args=())
 def _swiglu_backward(dh: Tensor, gate: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
     dh, gate, up = dh.contiguous(), gate.contiguous(), up.contiguous()
     dgate, dup, launch = torch.empty_like(gate), torch.empty_like(gate), CHOICES["swiglu"]
