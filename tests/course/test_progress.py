@@ -53,7 +53,7 @@ def test_rate_forgets_what_is_long_ago_and_what_an_earlier_process_did(clock):
             bar.update(10)
         assert bar.rate == pytest.approx(10)
     assert bar.done == 6100
-    assert "6,100/10,000 steps" in stream.getvalue()
+    assert stream.getvalue().endswith("x: 6,100/10,000 steps · 5.5/s · took 3:20\n")
 
 
 def test_a_terminal_gets_a_live_line_and_messages_above_it(monkeypatch):
