@@ -83,7 +83,7 @@ def launch_array(
     if where.cluster == "local":
         return [function(one) for one in options]
     executor = make_executor(where, name, parallel or len(options))
-    resumes = all("resume" in _field_names(one) for one in options)
+    resumes = "resume" in _field_names(options[0])
     jobs = _submit(executor, _Resumable(function) if resumes else function, list(options))
     if where.cluster == "debug":
         return [job.result() for job in jobs]

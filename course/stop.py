@@ -52,8 +52,8 @@ class StopRequest:
         raise PreemptedError(f"stopped by {(self.requested or signal.SIGTERM).name}; {message}")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        before, self.requested = self.requested, signal.Signals(number)
         if number == signal.SIGINT:
-            if self.requested == signal.SIGINT:
+            if before == signal.SIGINT:
                 raise KeyboardInterrupt("stopped at once: what came after the last save is lost")
             print("\nstopping after this step (Ctrl-C again: at once)", file=sys.stderr)
-        self.requested = signal.Signals(number)

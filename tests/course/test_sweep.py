@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from course import sweep
+from course import sweep, sweep_report
 from course.errors import UserError
 from course.launcher import Launch
-from course.runs import METRICS
+from course.runs import METRICS, RunLog
 from course.sweep import FINISHED, Options, make_points, run
 
 # A command in the manner of `course train`, in a module of the test's own: it logs
-# (rate - 0.01)^2 + size, diverges at rate 9, fails at rate 5, and takes its time at rate 7.
+# (rate - 0.01)^2 + size, diverges at rate 9, fails at rate 5, takes its time at rate 7, and is deaf
+# at rate 8.
 COMMAND = '''
 """Pretend to train."""
 import sys, time
@@ -45,9 +46,9 @@ def run(options):
             loss = (options.rate - 0.01) ** 2 + options.size + 1 / step - 1 / 3
             log.log(step, loss=loss, valid_loss=loss)
         deadline = time.monotonic() + 60
-        while options.rate == 7 and time.monotonic() < deadline:
+        while options.rate in (7, 8) and time.monotonic() < deadline:
             time.sleep(0.01)
-            if stop.requested:
+            if stop.requested and options.rate == 7:
                 stop.end("saved")
         if options.rate == 9:
             raise TrainingDivergedError("step 3")
@@ -162,21 +163,43 @@ def test_two_options_give_a_line_each(pretend, capfd):
     assert Path("runs/s/final.png").exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
-def test_a_stopped_sweep_goes_on(pretend, number, code):
-    arguments = ["sweep", "--name", "s", "--grid", "rate=0.01,7", "--parallel", "2", "--", *pretend]
+def sweep_that_waits_at(rate, pretend):
+    """Start a sweep of two points; return its process when one is done and the other waits."""
+    grid = ["--grid", f"rate=0.01,{rate}", "--parallel", "2"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "course", *arguments], stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "course", "sweep", "--name", "s", *grid, "--", *pretend],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     deadline = time.monotonic() + 60
-    metrics, done = Path("runs/s/rate=7", METRICS), Path("runs/s/rate=0.01", FINISHED)
+    metrics, done = Path(f"runs/s/rate={rate}", METRICS), Path("runs/s/rate=0.01", FINISHED)
     while not (metrics.exists() and metrics.stat().st_size and done.exists()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    return process
+
+
+def test_a_second_interrupt_leaves_no_process_behind(pretend):
+    process = sweep_that_waits_at(8, pretend)
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if "Ctrl-C again: at once" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped at once" in errors
+    log_of_a_run_that_nobody_holds = RunLog(Path("runs/s/rate=8"), Options((), "", ()), wandb=False)
+    log_of_a_run_that_nobody_holds.__exit__(None)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_a_stopped_sweep_goes_on(pretend, number, code):
+    process = sweep_that_waits_at(7, pretend)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert "the same command continues the sweep" in errors
+    assert "1/2 points" in errors
     assert "saved" in Path("runs/s/rate=7.log").read_text()
     assert not Path("runs/s/rate=7", FINISHED).exists()
 
@@ -223,6 +246,34 @@ def test_on_slurm_what_is_left_becomes_an_array(pretend, monkeypatch, capfd):
     run(Options(pretend, "s", ("rate=0.01,0.1,0.2",), report=True))
     assert "best valid_loss" in capfd.readouterr().out
     assert len(calls()) == 3
+
+
+def test_ctrl_c_at_a_terminal_reaches_a_single_process_once(pretend):
+    """The terminal sends it to the whole group; twice would stop the run without saving."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "course", "sweep", "--name", "s", "--grid", "rate=7", "--", *pretend],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline, metrics = time.monotonic() + 60, Path("runs/s/rate=7", METRICS)
+    while not (metrics.exists() and metrics.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; saved" in errors
+
+
+def test_the_best_point_is_one_that_has_finished(tmp_path, capsys):
+    points = []
+    for rate, loss, code in (("1", 0.5, 3), ("2", 1.5, 0), ("3", 0.7, None), ("4", 2.5, 0)):
+        folder = tmp_path / rate
+        folder.mkdir()
+        (folder / METRICS).write_text(f'{{"step": 1, "loss": {loss}}}\n')
+        points.append(({"rate": rate}, folder, code))
+    sweep_report.write(tmp_path, points)
+    notes = [line.split()[2:] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert notes == [["diverged"], ["best", "loss"], ["not", "finished"], []]
 
 
 def test_a_report_of_nothing(pretend, capfd):
