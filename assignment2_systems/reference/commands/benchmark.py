@@ -15,6 +15,7 @@ allocated when, by category, and on a GPU the snapshot for https://pytorch.org/m
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -146,8 +147,12 @@ def benchmark_run(options: Options) -> None:
     config = options.benchmark
     device = choose_device(config.device)
     variants, workload = config.variants(device), config.workload()
-    folder = open_run(options.runs / (options.name or ""), overwrite=options.overwrite)
-    configs.save(config, folder / CONFIG)
+    folder = options.runs / (options.name or "")
+    if not options.overwrite and (folder / CONFIG).exists():
+        raise UserError(
+            f"run {str(folder)!r} exists; choose another --name, or --overwrite to delete it"
+        )
+    open_run(folder, overwrite=options.overwrite)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 140  # a file or a pager has no width of its own
@@ -160,9 +165,12 @@ def benchmark_run(options: Options) -> None:
             )
             bar.update(1)
     if all(measurement.failure for measurement in measurements):
+        with suppress(OSError):  # leave nothing behind where nothing began
+            folder.rmdir()
         raise UserError(
             "there is not enough memory for this step; a smaller --batch-size needs less"
         )
+    configs.save(config, folder / CONFIG)
     title = headline(workload, device)
     console.print(report.timing_table(title, measurements))
     files = report.write_files(folder, measurements)
