@@ -59,12 +59,13 @@ def test_each_end_has_its_exit_code_and_one_line(command, capsys, error, code, m
     assert err == message + "\n"
 
 
-def test_a_bug_keeps_its_stack_trace(command):
+@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError(5, "of no file")])
+def test_a_bug_keeps_its_stack_trace(command, error):
     def run(options):
-        raise ZeroDivisionError
+        raise error
 
     command.run = run
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(error)):
         main(["try", "out"])
 
 

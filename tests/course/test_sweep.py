@@ -250,8 +250,9 @@ def test_on_slurm_what_is_left_becomes_an_array(pretend, monkeypatch, capfd):
 
 def test_ctrl_c_at_a_terminal_reaches_a_single_process_once(pretend):
     """The terminal sends it to the whole group; twice would stop the run without saving."""
+    arguments = ["sweep", "--name", "s", "--grid", "rate=7", "--", *pretend]
     process = subprocess.Popen(
-        [sys.executable, "-m", "course", "sweep", "--name", "s", "--grid", "rate=7", "--", *pretend],
+        [sys.executable, "-m", "course", *arguments],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     deadline, metrics = time.monotonic() + 60, Path("runs/s/rate=7", METRICS)

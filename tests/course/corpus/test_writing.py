@@ -42,9 +42,10 @@ def test_equal_documents_stay_together(tmp_path):
     assert not parts[0] & parts[1]
 
 
-def test_max_bytes(tmp_path):
+@pytest.mark.parametrize("most", [20, 23, 24])
+def test_max_bytes(tmp_path, most):
     seen = []
-    (part,) = write(["12345"] * 10, tmp_path / "out", max_bytes=23, progress=seen.append)
+    (part,) = write(["12345"] * 10, tmp_path / "out", max_bytes=most, progress=seen.append)
     assert (part.documents, part.n_bytes, seen) == (4, 20, [5] * 4)
 
 
