@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from course.grading.check import CheckFailed
 from course.grading.guard import ForbiddenError, Provenance
+from course.grading.guard.errors import SwitchError
 from course.grading.implementation import (
     NOTHING_RETURNED,
     BrokenAdaptersError,
@@ -67,9 +68,10 @@ def explain(error: BaseException, trace: TracebackType | None, context: Context)
             labels = {label for label, _ in error.lines}
             lines = () if "input" in labels else _input(context.last_call)
             lines += (*_example(error), *error.lines)
-            return Failure(
-                "check", error.what, error.hint, lines, site, error.observed, error.expected
-            )
+            what = error.what + _changed(context.last_call)
+            return Failure("check", what, error.hint, lines, site, error.observed, error.expected)
+        case SwitchError():
+            return Failure("check", str(error), site=site)
         case ForbiddenError():
             return Failure("forbidden", str(error), lines=_place(mine, context), site=site)
         case TooSlow():
@@ -95,11 +97,13 @@ def _explain_other(
     """An exception that nobody meant: from the student's code, or from what a test did with it."""
     text = _one_line(error)
     name = type(error).__name__
+    if mine and not text:  # a bare assert, a MemoryError: the line says more
+        text = linecache.getline(*mine[-1][:2]).strip()
     call = context.last_call
     lines = (*_input(call), *_example(error))
     if mine:
         text += neighbour_hint(error, mine[-1][0], context.root)
-        reason = f"{call.adapter if call else 'your code'} raises {name}: {text}"
+        reason = f"{_culprit(mine[0][2], call)} raises {name}: {text}"
         return Failure("error", reason, "", (*lines, *_place(mine, context)), site)
     if isinstance(error, AssertionError):
         return Failure("check", text or f"an assertion failed: {_source(site)}", "", lines, site)
@@ -112,6 +116,14 @@ def _explain_other(
         return Failure("error", reason, "", lines, site)
     reason = f"{call.adapter} cannot be called: {text}" if call else f"{name}: {text}"
     return Failure("error", reason, "", (*lines, ("the test", _source(site))), site)
+
+
+def _culprit(first: FrameType, call: Call | None) -> str:
+    """Name the adapter that raises, or the method of what it returned: `AdamW.step`."""
+    if call is not None and call.returned is NOTHING_RETURNED:
+        return call.adapter
+    name = first.f_code.co_qualname.rpartition("<locals>.")[2]
+    return name if name.replace(".", "").isidentifier() else "your code"
 
 
 def _frames(trace: TracebackType | None) -> Any:
@@ -138,6 +150,13 @@ def _example(error: BaseException) -> tuple[tuple[str, str], ...]:
             own = [a for a in arguments if "=" in a and not re.match(r"(adapters|tmp_path)", a)]
             return (("example", " ".join(own).rstrip(",")),) if own else ()
     return ()
+
+
+def _changed(call: Call | None) -> str:
+    """Say which arguments are no longer what they were: the expected value may come from them."""
+    if call is None or not call.changed:
+        return ""
+    return f"; {call.adapter} changes {' and '.join(call.changed)} in place"
 
 
 def _place(

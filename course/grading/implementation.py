@@ -12,6 +12,8 @@ from typing import Any
 
 from course.grading.guard import ForbiddenError, Guard
 from course.grading.guard.boundary import Boundary
+from course.grading.guard.errors import SwitchError
+from course.grading.guard.switches import kept
 from course.grading.rules import load_rules
 
 NOTHING_RETURNED = object()
@@ -27,11 +29,15 @@ class MissingAdapterError(BrokenAdaptersError, AttributeError):
 
 @dataclass
 class Call:
-    """One call of an adapter: its arguments by name and what it returned."""
+    """One call of an adapter: its arguments by name and what it returned.
+
+    `changed` names the tensors among the arguments that the call wrote to.
+    """
 
     adapter: str
     arguments: dict[str, Any]
     returned: Any = NOTHING_RETURNED
+    changed: tuple[str, ...] = ()
 
 
 class Adapters:
@@ -56,10 +62,22 @@ class Adapters:
         def adapter(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             self.last_call = call = Call(name, _by_name(function, args, kwargs))
+            before = _versions(call.arguments)
             call.returned = self._call(function, *args, **kwargs)
+            after = _versions(call.arguments)
+            call.changed = tuple(name for name in before if before[name] != after[name])
             return call.returned
 
         return adapter
+
+
+def _versions(arguments: Mapping[str, Any]) -> dict[str, int]:
+    """Return how often each tensor was written to; PyTorch counts that for autograd."""
+    return {
+        name: value._version
+        for name, value in arguments.items()
+        if hasattr(value, "is_inference") and not value.is_inference()
+    }
 
 
 def _by_name(function: Callable, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +136,7 @@ class Implementation:
         if str(self.root) not in sys.path:
             sys.path.insert(0, str(self.root))
         try:
-            with self.guard:
+            with self.guard, kept(f"importing {self.where}"):
                 module = importlib.import_module(self.where.removesuffix(".py").replace("/", "."))
         except (Exception, SystemExit) as error:
             raise BrokenAdaptersError(self._first_line(error)) from error
@@ -141,6 +159,8 @@ class Implementation:
 
     def _first_line(self, error: BaseException) -> str:
         """Say what was raised while importing, and in which line of the student's."""
+        if isinstance(error, SwitchError):
+            return str(error)
         message = next(iter(str(error).splitlines()), "") or "no message"
         frames = traceback.extract_tb(error.__traceback__)
         is_students = self.guard.provenance.is_students

@@ -9,6 +9,7 @@ The hooks only; what they do is in `session` (outcomes, recognised mistakes), `s
 folder stands for), `graded` (marks, points, order), `guard`, `failure`, `scores` and `report`.
 """
 
+import contextlib
 import difflib
 import shutil
 import time
@@ -22,12 +23,13 @@ from course.errors import UserError
 from course.grading.graded import KEY, assignment_of, graded, in_order, mark_graded, needs_of
 from course.grading.gradescope import write_results, write_unfinished
 from course.grading.implementation import Adapters, BrokenAdaptersError
+from course.grading.process import no_sudden_end
 from course.grading.report import Writer, write_explanations, write_table
 from course.grading.rules import load_rules
 from course.grading.selection import select
 from course.grading.session import GRADING, TIME_LIMIT, Grading, run_silently
 from course.grading.shapes import check_shapes
-from course.grading.timelimit import time_limit
+from course.grading.timelimit import stop_clock, time_limit
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -156,19 +158,25 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
     if session.config.option.collectonly:
         return (yield)
     grading.items = [item for item in session.items if graded(item)]
-    for assignment in grading.students:
+    with no_sudden_end() if grading.students else contextlib.nullcontext():
+        for assignment in grading.students:
+            try:
+                with time_limit(grading.seconds):
+                    grading.implementation(assignment).functions()
+            except BrokenAdaptersError:
+                pass  # every test will say so
+        finished = False
         try:
-            with time_limit(grading.seconds):
-                grading.implementation(assignment).functions()
-        except BrokenAdaptersError:
-            pass  # every test will say so
-    finished = False
-    try:
-        result = yield
-        finished = True
-        return result
-    finally:  # also after Ctrl-C, but then at once
-        grading.finish(name_mistakes=finished)
+            result = yield
+            finished = True
+            return result
+        finally:  # also after Ctrl-C, but then at once
+            grading.finish(name_mistakes=finished)
+
+
+def pytest_enter_pdb() -> None:
+    """Let `breakpoint()` in a student's code wait for its student."""
+    stop_clock()
 
 
 @pytest.hookimpl(tryfirst=True)

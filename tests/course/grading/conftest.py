@@ -148,7 +148,7 @@ class Toy:
         original = textwrap.dedent(FILES["assignment1_toy/adapters.py"])
         self.write("assignment1_toy/adapters.py", original + "\n" + textwrap.dedent(text))
 
-    def pytest(self, *arguments: str, cwd: str = ".") -> Run:
+    def pytest(self, *arguments: str, cwd: str = ".", typed: str | None = None) -> Run:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.root),
@@ -162,6 +162,7 @@ class Toy:
             env=environment,
             capture_output=True,
             text=True,
+            input=typed,
             timeout=120,
             check=False,
         )
