@@ -64,8 +64,7 @@ def close(
     given = [("input", f"{name} = {show(value)}") for name, value in (inputs or {}).items()]
     if received is None:
         raise CheckFailed(
-            what,
-            hint="the result is None: is a `return` missing?" if actual is None else hint,
+            f"{what}: {_no_numbers(actual)}",
             lines=[*given, ("received", brief(actual)), ("expected", show(expected))],
             observed=actual,
             expected=expected,
@@ -120,7 +119,7 @@ def equal(
     if _equal(actual, expected):
         return
     if actual is None:
-        hint = "the result is None: is a `return` missing?"
+        what = f"{what}: {_no_numbers(actual)}"
     lines = [("input", f"{name} = {show(value)}") for name, value in (inputs or {}).items()]
     lines += [("received", show(actual)), ("expected", show(expected))]
     lines += [("difference", text) for text in [_first_difference(actual, expected)] if text]
@@ -154,6 +153,19 @@ def raises(exception: type[Exception], *, what: str, hint: str = "") -> Iterator
     raise CheckFailed(
         what, hint=hint, lines=[("received", "no error"), ("expected", exception.__name__)]
     )
+
+
+def _no_numbers(value: Any) -> str:
+    """Say what a value is that cannot be compared as a tensor, and how that comes about."""
+    if value is None:
+        return "the result is None: is a `return` missing?"
+    if isinstance(value, Iterator):
+        return "the result is a generator: `return` the numbers, do not `yield` them"
+    if isinstance(value, tuple) and len(value) == 1:
+        return "the result is a tuple of one element: is there a comma behind it?"
+    if callable(value):
+        return f"the result is {show(value)} itself, not what it makes of the input"
+    return f"the result is of type {type(value).__name__}, not numbers"
 
 
 def _tensor(value: Any) -> Any:

@@ -59,7 +59,8 @@ def _show_object(value: Any) -> str:
     if isinstance(value, list | tuple) and any(as_array(item) is not None for item in value):
         opening, closing = "[]" if isinstance(value, list) else "()"
         items = [brief(item) for item in value[:6]] + ["..."] * (len(value) > 6)
-        return opening + ", ".join(items) + closing
+        comma = "," * (isinstance(value, tuple) and len(value) == 1)
+        return opening + ", ".join(items) + comma + closing
     try:
         text = _REPR.repr(value)
         return text if len(text) <= MAX_WIDTH else text[: MAX_WIDTH - 4] + " ..."

@@ -74,7 +74,27 @@ def test_close_says_shapes():
 
 def test_forgotten_return():
     for compare in (check.close, check.equal):
-        assert "`return` missing" in failure(compare, None, 1, what="x", hint="other").hint
+        error = failure(compare, None, 1, what="x", hint="other")
+        assert error.what == "x: the result is None: is a `return` missing?"
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        ((x for x in [1.0]), "the result is a generator: `return` the numbers, do not `yield`"),
+        ((torch.ones(2, 3),), "the result is a tuple of one element: is there a comma behind it?"),
+        (torch.nn.Identity(), "the result is Identity() itself, not what it makes of the input"),
+        ("1", "the result is of type str, not numbers"),
+    ],
+)
+def test_what_is_no_tensor(result, says):
+    error = failure(check.close, result, torch.ones(2), what="x", hint="other")
+    assert error.what.startswith(f"x: {says}")
+    assert not error.hint
+
+
+def test_a_tuple_of_one_is_shown_as_such():
+    assert check.show((torch.ones(9),)) == "(float32 [9],)"
 
 
 def test_equal():
