@@ -5,6 +5,7 @@ Triton compiles a kernel for the GPU when it is first called. Where there is no 
 NumPy, one program after the other: right answers for small shapes, and no word about speed, races
 or shared memory.
 """
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 import os
 
@@ -25,6 +26,35 @@ LOG2_E = 1.4426950408889634
 def interpreted() -> bool:
     """Say whether kernels run in Triton's interpreter."""
     return os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
+
+
+INTERPRETED = tl.constexpr(interpreted())
+
+
+@triton.jit
+def product(a, b, sums=None, PRECISION: tl.constexpr = "ieee"):
+    """Return a @ b (+ sums) in float32.
+
+    The interpreter of Triton 3.6 and 3.9 multiplies the bits of bfloat16 numbers as if they were
+    integers; in float32 their products are exact, which is what tensor cores compute.
+    """
+    if INTERPRETED:
+        a = a.to(tl.float32)
+        b = b.to(tl.float32)
+    return tl.dot(a, b, sums, input_precision=PRECISION)
+
+
+@triton.jit
+def rounded(x, dtype: tl.constexpr):
+    """Return float32 `x` in another dtype, rounded to nearest, ties to even.
+
+    The GPU does so by itself; the interpreter of Triton 3.6 and 3.9 cuts off the lower bits of a
+    bfloat16, which doubles the error and pulls every sum towards zero.
+    """
+    if INTERPRETED and dtype == tl.bfloat16:
+        bits = x.to(tl.uint32, bitcast=True)
+        x = (bits + 0x7FFF + ((bits >> 16) & 1)).to(tl.float32, bitcast=True)
+    return x.to(dtype)
 
 
 def check_device(*tensors: Tensor) -> None:

@@ -1,260 +1,189 @@
-"""FlashAttention-2, backward, in Triton: two passes over the tiles of scores, no atomics.
+"""The backward pass on the host: allocate, launch `backward_kernels` in order."""
 
-Dao 2023, "FlashAttention-2", algorithm 2, computes each tile's probabilities once and adds to the
-gradient of q from many programs at once, with atomic additions whose order, and so whose rounding,
-differs from run to run. Here one kernel owns tiles of keys (gradients of k and v) and another tiles
-of queries (gradient of q). That is 7 products a tile instead of 5, and every sum is made by one
-program in one order: the same bits in every run. `ATOMIC` makes the first kernel do it all the
-paper's way; benchmarks/attention.py times both.
-"""
-# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
-import triton
-import triton.language as tl
-
-from assignment2_systems.reference.flash_attention.masks import tile_ranges_in_kernel
-from assignment2_systems.reference.flash_attention.tiles import (
-    load_tile,
-    program_tile,
-    store_tile,
-    tile_pointers,
-    visible_keys,
+from assignment2_systems.reference.flash_attention.backward_kernels import (
+    keys_kernel,
+    prepare_kernel,
+    queries_kernel,
 )
-from assignment2_systems.reference.triton_support import LOG2_E
+from assignment2_systems.reference.flash_attention.configs import Config, configuration
+from assignment2_systems.reference.flash_attention.launch import (
+    dot_precision,
+    strides,
+    tma_can_read,
+    tma_source,
+    with_last_stride_1,
+)
+from assignment2_systems.reference.flash_attention.masks import Band
+from assignment2_systems.reference.triton_support import LOG2_E, cdiv, next_power_of_2
 
-LOG2_E_IN_KERNEL = tl.constexpr(LOG2_E)
+PREPARE_ROWS = 64
 
 
-@triton.jit
-def prepare_kernel(
-    output, grad_output, log_sum_exp, delta, log2_sum, output_strides, grad_strides,
-    heads, queries, D: tl.constexpr, D_TILE: tl.constexpr, ROWS: tl.constexpr,
-):  # fmt: skip
-    """Write delta = sum_d output * grad_output, and the log-sum-exp as the exponent wants it.
+def attention_backward(
+    q: Float[Tensor, "batch heads queries d_head"],
+    k: Float[Tensor, "batch kv_heads keys d_head"],
+    v: Float[Tensor, "batch kv_heads keys d_head"],
+    output: Float[Tensor, "batch heads queries d_head"],
+    log_sum_exp: Float[Tensor, "batch heads queries"],
+    grad_output: Float[Tensor, "batch heads queries d_head"],
+    band: Band,
+    scale: float,
+    keys_config: Config | None = None,
+    queries_config: Config | None = None,
+    atomic: bool = False,
+) -> tuple[
+    Float[Tensor, "batch heads queries d_head"],
+    Float[Tensor, "batch kv_heads keys d_head"],
+    Float[Tensor, "batch kv_heads keys d_head"],
+]:
+    """Return the gradients of q, k and v, each laid out as its tensor.
 
-    That is in base 2, and +inf where a query saw no key: then exp2(score - inf) = 0.
+    `atomic` makes all three in one pass, with sums of q's in an order that changes between runs.
     """
-    batch_head, tile = program_tile(
-        tl.num_programs(0) // tl.cdiv(queries, ROWS), tl.cdiv(queries, ROWS), False, 1
+    if q.numel() == 0 or k.numel() == 0:
+        return torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+    grad_output = with_last_stride_1(grad_output)
+    log2_sum, delta = prepare(output, grad_output, log_sum_exp)
+    scores = (q, k, v, grad_output, log2_sum, delta, band, scale)
+    if atomic:
+        grad_q_sums = torch.zeros_like(q, dtype=torch.float32)
+        grad_k, grad_v = key_gradients(*scores, keys_config, grad_q_sums)
+        return grad_q_sums.to(q.dtype), grad_k, grad_v
+    grad_k, grad_v = key_gradients(*scores, keys_config)
+    return query_gradient(*scores, queries_config), grad_k, grad_v
+
+
+def prepare(output: Tensor, grad_output: Tensor, log_sum_exp: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the log-sum-exp in base 2 and delta, both float32 [batch, heads, queries]."""
+    batch, heads, queries, d_head = output.shape
+    log2_sum, delta = torch.empty_like(log_sum_exp), torch.empty_like(log_sum_exp)
+    prepare_kernel[(cdiv(queries, PREPARE_ROWS) * batch * heads,)](
+        output,
+        grad_output,
+        log_sum_exp,
+        delta,
+        log2_sum,
+        strides(output),
+        strides(grad_output),
+        heads,
+        queries,
+        D=d_head,
+        D_TILE=max(16, next_power_of_2(d_head)),
+        ROWS=PREPARE_ROWS,
+        enable_fp_fusion=True,
     )
-    batch = batch_head // heads
-    head = batch_head - batch * heads
-    row = tile * ROWS
-    o = load_tile(output, output_strides, batch, head, row, queries, ROWS, D, D_TILE, True, False)
-    g = load_tile(
-        grad_output, grad_strides, batch, head, row, queries, ROWS, D, D_TILE, True, False
+    return log2_sum, delta
+
+
+def key_gradients(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    grad_output: Tensor,
+    log2_sum: Tensor,
+    delta: Tensor,
+    band: Band,
+    scale: float,
+    config: Config | None = None,
+    grad_q_sums: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of k and v; add q's to float32 `grad_q_sums`, if given, atomically."""
+    batch, heads, queries, d_head = q.shape
+    kv_heads, keys = k.shape[1:3]
+    grad_k, grad_v = torch.empty_like(k), torch.empty_like(v)
+    config = config or configuration("keys", d_head, q.dtype)
+    d_tile = max(16, next_power_of_2(d_head))
+    tma = config.tma and tma_can_read(q, k, v, grad_output)
+    atomic = grad_q_sums is not None
+    sums = grad_k if grad_q_sums is None else grad_q_sums  # without atomics it is not touched
+    keys_kernel[(cdiv(keys, config.k_tile) * batch * kv_heads,)](
+        tma_source(q, config.q_tile, d_tile, tma),
+        tma_source(k, config.k_tile, d_tile, tma),
+        tma_source(v, config.k_tile, d_tile, tma),
+        tma_source(grad_output, config.q_tile, d_tile, tma),
+        log2_sum,
+        delta,
+        grad_k,
+        grad_v,
+        sums,
+        *map(strides, (q, k, v, grad_output, grad_k, grad_v, sums)),
+        batch * kv_heads,
+        kv_heads,
+        queries,
+        keys,
+        band.first or 0,
+        band.last or 0,
+        scale,
+        scale * LOG2_E,
+        GROUP=heads // kv_heads,
+        D=d_head,
+        D_TILE=d_tile,
+        Q_TILE=config.q_tile,
+        K_TILE=config.k_tile,
+        HAS_FIRST=band.first is not None,
+        HAS_LAST=band.last is not None,
+        TOGETHER=config.together,
+        TMA=tma,
+        ATOMIC=atomic,
+        PRECISION=dot_precision(q.dtype),
+        num_warps=config.warps,
+        num_stages=config.stages,
+        enable_fp_fusion=True,
     )
-    query = row + tl.arange(0, ROWS)
-    offset = batch_head.to(tl.int64) * queries + query
-    tl.store(delta + offset, tl.sum(o.to(tl.float32) * g.to(tl.float32), 1), query < queries)
-    logs = tl.load(log_sum_exp + offset, query < queries, other=0.0)
-    logs = tl.where(logs == float("-inf"), float("inf"), logs * LOG2_E_IN_KERNEL)
-    tl.store(log2_sum + offset, logs, query < queries)
+    return grad_k, grad_v
 
 
-@triton.jit
-def keys_kernel(
-    q, k, v, grad_output, log2_sum, delta, grad_k, grad_v, grad_q_sums,
-    q_strides, k_strides, v_strides, grad_strides, grad_k_strides, grad_v_strides, sums_strides,
-    batch_heads, heads, queries, keys, first, last, scale, scale_log2,
-    GROUP: tl.constexpr,
-    D: tl.constexpr,
-    D_TILE: tl.constexpr,
-    Q_TILE: tl.constexpr,
-    K_TILE: tl.constexpr,
-    HAS_FIRST: tl.constexpr,
-    HAS_LAST: tl.constexpr,
-    TOGETHER: tl.constexpr,
-    TMA: tl.constexpr,
-    WARP_SPECIALIZE: tl.constexpr,
-    ATOMIC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Write the gradients of K_TILE keys and values of one head that `heads` // GROUP share.
-
-    `batch_heads` and `heads` count heads of keys. With ATOMIC, also add to the gradient of q.
-    """
-    batch_head, tile = program_tile(batch_heads, tl.cdiv(keys, K_TILE), False, TOGETHER)
-    batch = batch_head // heads
-    head = batch_head - batch * heads
-    column = tile * K_TILE
-    # The band as the keys see it: query i sees key j when j - last <= i <= j - first.
-    start, full_start, full_stop, stop = tile_ranges_in_kernel(
-        column, min(keys - column, K_TILE), queries, Q_TILE, -last, -first, HAS_LAST, HAS_FIRST
+def query_gradient(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    grad_output: Tensor,
+    log2_sum: Tensor,
+    delta: Tensor,
+    band: Band,
+    scale: float,
+    config: Config | None = None,
+) -> Tensor:
+    """Return the gradient of q."""
+    batch, heads, queries, d_head = q.shape
+    kv_heads, keys = k.shape[1:3]
+    grad_q = torch.empty_like(q)
+    config = config or configuration("queries", d_head, q.dtype)
+    d_tile = max(16, next_power_of_2(d_head))
+    tma = config.tma and tma_can_read(q, k, v, grad_output)
+    queries_kernel[(cdiv(queries, config.q_tile) * batch * heads,)](
+        tma_source(q, config.q_tile, d_tile, tma),
+        tma_source(k, config.k_tile, d_tile, tma),
+        tma_source(v, config.k_tile, d_tile, tma),
+        tma_source(grad_output, config.q_tile, d_tile, tma),
+        log2_sum,
+        delta,
+        grad_q,
+        *map(strides, (q, k, v, grad_output, grad_q)),
+        batch * heads,
+        heads,
+        queries,
+        keys,
+        band.first or 0,
+        band.last or 0,
+        scale,
+        scale * LOG2_E,
+        GROUP=heads // kv_heads,
+        D=d_head,
+        D_TILE=d_tile,
+        Q_TILE=config.q_tile,
+        K_TILE=config.k_tile,
+        HAS_FIRST=band.first is not None,
+        HAS_LAST=band.last is not None,
+        TOGETHER=config.together,
+        TMA=tma,
+        PRECISION=dot_precision(q.dtype),
+        num_warps=config.warps,
+        num_stages=config.stages,
+        enable_fp_fusion=True,
     )
-    k_tile = load_tile(k, k_strides, batch, head, column, keys, K_TILE, D, D_TILE, True, TMA)
-    v_tile = load_tile(v, v_strides, batch, head, column, keys, K_TILE, D, D_TILE, True, TMA)
-    dk = tl.zeros([K_TILE, D_TILE], tl.float32)
-    dv = tl.zeros([K_TILE, D_TILE], tl.float32)
-    for member in range(GROUP):
-        q_head = head * GROUP + member
-        if HAS_LAST:
-            dk, dv = gather_queries(
-                dk, dv, k_tile, v_tile, q, grad_output, log2_sum, delta, grad_q_sums,
-                q_strides, grad_strides, sums_strides, batch, q_head, heads * GROUP, column,
-                queries, keys, first, last, scale, scale_log2, start, full_start,
-                D, D_TILE, Q_TILE, K_TILE, HAS_FIRST, HAS_LAST, True, TMA, False, ATOMIC,
-                PRECISION,
-            )  # fmt: skip
-        dk, dv = gather_queries(
-            dk, dv, k_tile, v_tile, q, grad_output, log2_sum, delta, grad_q_sums,
-            q_strides, grad_strides, sums_strides, batch, q_head, heads * GROUP, column,
-            queries, keys, first, last, scale, scale_log2, full_start, full_stop,
-            D, D_TILE, Q_TILE, K_TILE, HAS_FIRST, HAS_LAST, False, TMA, WARP_SPECIALIZE, ATOMIC,
-            PRECISION,
-        )  # fmt: skip
-        dk, dv = gather_queries(
-            dk, dv, k_tile, v_tile, q, grad_output, log2_sum, delta, grad_q_sums,
-            q_strides, grad_strides, sums_strides, batch, q_head, heads * GROUP, column,
-            queries, keys, first, last, scale, scale_log2, full_stop, stop,
-            D, D_TILE, Q_TILE, K_TILE, HAS_FIRST, HAS_LAST, True, TMA, False, ATOMIC,
-            PRECISION,
-        )  # fmt: skip
-    store_tile(grad_k, grad_k_strides, batch, head, column, keys, dk * scale, K_TILE, D, D_TILE)
-    store_tile(grad_v, grad_v_strides, batch, head, column, keys, dv, K_TILE, D, D_TILE)
-
-
-@triton.jit
-def gather_queries(
-    dk, dv, k_tile, v_tile, q, grad_output, log2_sum, delta, grad_q_sums,
-    q_strides, grad_strides, sums_strides, batch, head, heads, column,
-    queries, keys, first, last, scale, scale_log2, begin, end,
-    D: tl.constexpr,
-    D_TILE: tl.constexpr,
-    Q_TILE: tl.constexpr,
-    K_TILE: tl.constexpr,
-    HAS_FIRST: tl.constexpr,
-    HAS_LAST: tl.constexpr,
-    PARTIAL: tl.constexpr,
-    TMA: tl.constexpr,
-    WARP_SPECIALIZE: tl.constexpr,
-    ATOMIC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Add what the query tiles [begin, end) of one head contribute; scores are [keys, queries]."""
-    line = (batch.to(tl.int64) * heads + head) * queries
-    for tile in tl.range(begin, end, warp_specialize=WARP_SPECIALIZE):
-        row = tile * Q_TILE
-        query = row + tl.arange(0, Q_TILE)
-        q_tile = load_tile(q, q_strides, batch, head, row, queries, Q_TILE, D, D_TILE, PARTIAL, TMA)
-        # Queries that do not exist are zeros with a gradient of zero: they add nothing.
-        if PARTIAL:
-            logs = tl.load(log2_sum + line + query, query < queries, other=0.0)
-            means = tl.load(delta + line + query, query < queries, other=0.0)
-        else:
-            logs = tl.load(log2_sum + line + query)
-            means = tl.load(delta + line + query)
-        scores = tl.dot(k_tile, tl.trans(q_tile), input_precision=PRECISION)
-        p = tl.exp2(scores * scale_log2 - logs[None, :])
-        if PARTIAL:
-            visible = visible_keys(
-                query[None, :],
-                column + tl.arange(0, K_TILE)[:, None],
-                keys, first, last, HAS_FIRST, HAS_LAST,
-            )  # fmt: skip
-            p = tl.where(visible, p, 0.0)
-        grad = load_tile(
-            grad_output, grad_strides, batch, head, row, queries, Q_TILE, D, D_TILE, PARTIAL, TMA
-        )
-        dv = tl.dot(p.to(grad.dtype), grad, dv, input_precision=PRECISION)
-        dp = tl.dot(v_tile, tl.trans(grad), input_precision=PRECISION)
-        ds = (p * (dp - means[None, :])).to(q_tile.dtype)
-        dk = tl.dot(ds, q_tile, dk, input_precision=PRECISION)
-        if ATOMIC:
-            pointers = tile_pointers(grad_q_sums, sums_strides, batch, head, row, Q_TILE, D_TILE)
-            exists = (query < queries)[:, None] & (tl.arange(0, D_TILE)[None, :] < D)
-            dq = tl.dot(tl.trans(ds), k_tile, input_precision=PRECISION)
-            tl.atomic_add(pointers, dq * scale, exists, sem="relaxed")
-    return dk, dv
-
-
-@triton.jit
-def queries_kernel(
-    q, k, v, grad_output, log2_sum, delta, grad_q,
-    q_strides, k_strides, v_strides, grad_strides, grad_q_strides,
-    batch_heads, heads, queries, keys, first, last, scale, scale_log2,
-    GROUP: tl.constexpr,
-    D: tl.constexpr,
-    D_TILE: tl.constexpr,
-    Q_TILE: tl.constexpr,
-    K_TILE: tl.constexpr,
-    HAS_FIRST: tl.constexpr,
-    HAS_LAST: tl.constexpr,
-    TOGETHER: tl.constexpr,
-    TMA: tl.constexpr,
-    WARP_SPECIALIZE: tl.constexpr,
-    PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Write the gradient of Q_TILE queries of one head."""
-    batch_head, tile = program_tile(batch_heads, tl.cdiv(queries, Q_TILE), HAS_LAST, TOGETHER)
-    batch = batch_head // heads
-    head = batch_head - batch * heads
-    row = tile * Q_TILE
-    start, full_start, full_stop, stop = tile_ranges_in_kernel(
-        row, min(queries - row, Q_TILE), keys, K_TILE, first, last, HAS_FIRST, HAS_LAST
-    )
-    q_tile = load_tile(q, q_strides, batch, head, row, queries, Q_TILE, D, D_TILE, True, TMA)
-    grad = load_tile(
-        grad_output, grad_strides, batch, head, row, queries, Q_TILE, D, D_TILE, True, TMA
-    )
-    query = row + tl.arange(0, Q_TILE)
-    line = batch_head.to(tl.int64) * queries
-    logs = tl.load(log2_sum + line + query, query < queries, other=0.0)
-    means = tl.load(delta + line + query, query < queries, other=0.0)
-    dq = tl.zeros([Q_TILE, D_TILE], tl.float32)
-    if HAS_FIRST:
-        dq = gather_keys(
-            dq, q_tile, grad, logs, means, k, v, k_strides, v_strides, batch, head // GROUP, row,
-            keys, first, last, scale_log2, start, full_start,
-            D, D_TILE, Q_TILE, K_TILE, HAS_FIRST, HAS_LAST, True, TMA, False, PRECISION,
-        )  # fmt: skip
-    dq = gather_keys(
-        dq, q_tile, grad, logs, means, k, v, k_strides, v_strides, batch, head // GROUP, row,
-        keys, first, last, scale_log2, full_start, full_stop,
-        D, D_TILE, Q_TILE, K_TILE, HAS_FIRST, HAS_LAST, False, TMA, WARP_SPECIALIZE, PRECISION,
-    )  # fmt: skip
-    dq = gather_keys(
-        dq, q_tile, grad, logs, means, k, v, k_strides, v_strides, batch, head // GROUP, row,
-        keys, first, last, scale_log2, full_stop, stop,
-        D, D_TILE, Q_TILE, K_TILE, HAS_FIRST, HAS_LAST, True, TMA, False, PRECISION,
-    )  # fmt: skip
-    store_tile(grad_q, grad_q_strides, batch, head, row, queries, dq * scale, Q_TILE, D, D_TILE)
-
-
-@triton.jit
-def gather_keys(
-    dq, q_tile, grad, logs, means, k, v, k_strides, v_strides, batch, kv_head, row,
-    keys, first, last, scale_log2, begin, end,
-    D: tl.constexpr,
-    D_TILE: tl.constexpr,
-    Q_TILE: tl.constexpr,
-    K_TILE: tl.constexpr,
-    HAS_FIRST: tl.constexpr,
-    HAS_LAST: tl.constexpr,
-    PARTIAL: tl.constexpr,
-    TMA: tl.constexpr,
-    WARP_SPECIALIZE: tl.constexpr,
-    PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Add what the key tiles [begin, end) contribute; the scale comes once, at the end."""
-    for tile in tl.range(begin, end, warp_specialize=WARP_SPECIALIZE):
-        column = tile * K_TILE
-        k_tile = load_tile(
-            k, k_strides, batch, kv_head, column, keys, K_TILE, D, D_TILE, PARTIAL, TMA
-        )
-        v_tile = load_tile(
-            v, v_strides, batch, kv_head, column, keys, K_TILE, D, D_TILE, PARTIAL, TMA
-        )
-        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision=PRECISION)
-        p = tl.exp2(scores * scale_log2 - logs[:, None])
-        if PARTIAL:
-            visible = visible_keys(
-                row + tl.arange(0, Q_TILE)[:, None],
-                column + tl.arange(0, K_TILE)[None, :],
-                keys, first, last, HAS_FIRST, HAS_LAST,
-            )  # fmt: skip
-            p = tl.where(visible, p, 0.0)
-        dp = tl.dot(grad, tl.trans(v_tile), input_precision=PRECISION)
-        ds = p * (dp - means[:, None])
-        dq = tl.dot(ds.to(k_tile.dtype), k_tile, dq, input_precision=PRECISION)
-    return dq
+    return grad_q

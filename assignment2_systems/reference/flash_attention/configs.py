@@ -4,6 +4,10 @@ A large tile reuses what it loads more often; it also needs more registers and s
 leaves more work to the edge of the band. Which wins depends on the chip, so the table is measured:
 `python -m benchmarks.attention --tune` times `candidates` and prints the best ones. Looking a
 config up costs nothing at the first call, where an autotuner would compile and time them all.
+
+Not among the choices is `tl.range(..., warp_specialize=True)`, a producer warp that loads while
+others compute: for sm_90, Triton 3.6 and 3.9 fail to compile these loops with 4 warps, and with 8
+warps make the same code as without.
 """
 
 from dataclasses import dataclass
@@ -29,7 +33,6 @@ class Config:
         stages: tiles of the inner loop in flight at once.
         tma: load through tensor descriptors, where alignment allows.
         together: heads walked side by side (`tiles.program_tile`).
-        warp_specialize: let Triton split the inner loop of full tiles among groups of warps.
     """
 
     q_tile: int
@@ -38,18 +41,17 @@ class Config:
     stages: int
     tma: bool = False
     together: int = 1
-    warp_specialize: bool = False
 
 
-# NOT MEASURED YET: chosen by the compiler's report for sm_90, as the largest tiles whose registers do
-# not spill into memory (through pointers instead of descriptors, the same tiles need 20 to 60% more).
+# NOT MEASURED YET: by the compiler's report for sm_90, large tiles whose registers do not spill, or
+# hardly (loads by pointers instead of descriptors need 20 to 60% more registers).
 TABLE: dict[tuple[Kernel, int], Config] = {
     ("forward", 64): Config(128, 128, warps=8, stages=2, tma=True),
     ("forward", 128): Config(128, 128, warps=8, stages=2, tma=True),
     ("forward", 256): Config(128, 64, warps=8, stages=2, tma=True),
     ("keys", 64): Config(64, 128, warps=8, stages=2, tma=True),
     ("keys", 128): Config(64, 128, warps=8, stages=2, tma=True),
-    ("keys", 256): Config(32, 64, warps=8, stages=1, tma=True),
+    ("keys", 256): Config(32, 64, warps=8, stages=2, tma=True),
     ("queries", 64): Config(128, 64, warps=8, stages=2, tma=True),
     ("queries", 128): Config(128, 64, warps=8, stages=2, tma=True),
     ("queries", 256): Config(64, 32, warps=8, stages=2, tma=True),

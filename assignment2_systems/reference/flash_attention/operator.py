@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from assignment2_systems.reference.flash_attention.backward_launch import attention_backward
+from assignment2_systems.reference.flash_attention.backward import attention_backward
 from assignment2_systems.reference.flash_attention.forward import attention_forward
-from assignment2_systems.reference.flash_attention.masks import make_band
-from assignment2_systems.reference.flash_attention.tiles import with_last_stride_1
+from assignment2_systems.reference.flash_attention.launch import with_last_stride_1
+from assignment2_systems.reference.flash_attention.masks import check_window, make_band
 from assignment2_systems.reference.triton_support import check_device, check_dtype
 from course.errors import UserError
 
@@ -54,7 +54,7 @@ def flash_attention(
             without `causal`, tensors on the CPU without Triton's interpreter.
     """
     _check_shapes(q, k, v)
-    make_band(q.shape[-2], k.shape[-2], causal, window)  # raises if they make no sense
+    check_window(causal, window)
     if scale is None:
         scale = q.shape[-1] ** -0.5
     if not scale > 0:

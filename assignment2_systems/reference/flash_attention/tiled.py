@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from assignment2_systems.reference.flash_attention.masks import Band, make_band, tile_ranges
+from assignment2_systems.reference.flash_attention.masks import Band, make_band
+from assignment2_systems.reference.flash_attention.tile_ranges import tile_ranges
 
 TILE = 64
 """Queries and keys in a tile of scores."""
