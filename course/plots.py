@@ -40,7 +40,6 @@ def plot_curves(
     title: str = "",
     *,
     log_x: bool = False,
-    log_y: bool = False,
     points: bool = False,
     horizontal: Mapping[str, float] | None = None,
 ) -> Path:
@@ -53,7 +52,6 @@ def plot_curves(
         ylabel: the quantity and its unit.
         title: one line on top.
         log_x: logarithmic x axis.
-        log_y: logarithmic y axis.
         points: mark every point (few points, as in a sweep).
         horizontal: label to height, dashed lines across the plot (a yardstick to beat).
     """
@@ -69,7 +67,6 @@ def plot_curves(
             ylabel=ylabel,
             title=title,
             xscale="log" if log_x else "linear",
-            yscale="log" if log_y else "linear",
         )
         marker = "o" if points else None
         colors: Sequence[Any] = COLORS

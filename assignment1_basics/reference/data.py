@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from course.errors import UserError, require
+from course.errors import UserError
 
 Batch = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]
 
@@ -64,21 +64,16 @@ def evaluation_batches(
     batch_size: int,
     context_length: int,
     device: torch.device | str = "cpu",
-    stride: int | None = None,
 ) -> Iterator[tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]]:
     """Yield inputs, targets and which targets count: each token but the first counts exactly once.
 
-    Windows start every `stride` tokens (by default `context_length`: no overlap). A smaller stride
-    gives every counted token at least context_length - stride tokens to look back on, for
-    context_length / stride times the work. All batches have the same shape, so that a compiled
-    graph serves for all: the last window is moved back to fit, the last batch filled with repeats,
-    and the mask leaves out what has counted before.
+    All batches have the same shape, so that a compiled graph serves for all: the last window is
+    moved back to fit, the last batch filled with repeats, and the mask leaves out what has counted
+    before.
     """
-    stride = context_length if stride is None else stride
-    require(0 < stride <= context_length, "stride", stride, f"from 1 to {context_length}")
     require_window(tokens, context_length, "the held-out text")
     last = len(tokens) - 1 - context_length  # where the last window starts
-    starts = np.append(np.arange(0, last, stride), last)
+    starts = np.append(np.arange(0, last, context_length), last)
     # A window counts the targets behind those of the window before it.
     counted_from = np.append(0, starts[:-1] + context_length - starts[1:])
     position = torch.arange(context_length)

@@ -51,7 +51,6 @@ def evaluate(
     device: torch.device | str = "cpu",
     *,
     max_batches: int = 0,
-    stride: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Sum the losses of `tokens` in order.
@@ -63,12 +62,11 @@ def evaluate(
         context_length: tokens in a window.
         device: where the batches go.
         max_batches: stop after so many batches; 0: never.
-        stride: tokens from one window to the next; less than `context_length`: windows overlap.
         should_stop: asked after each batch.
     """
     nats = torch.zeros((), dtype=torch.float64, device=device)
     count = torch.zeros((), dtype=torch.long, device=device)
-    batches = evaluation_batches(tokens, batch_size, context_length, device, stride)
+    batches = evaluation_batches(tokens, batch_size, context_length, device)
     for done, (inputs, targets, counts) in enumerate(batches, start=1):
         losses = token_losses(inputs, targets)
         nats += losses.double().masked_fill(~counts, 0.0).sum()

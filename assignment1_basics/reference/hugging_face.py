@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -209,12 +208,15 @@ def config_to_hugging_face(config: TransformerConfig) -> dict[str, Any]:
     }
 
 
-def import_folder(folder: Path | str, dtype: torch.dtype = torch.float32) -> Transformer:
-    """Build a model from a folder with `config.json` and `model.safetensors` (or its shards)."""
+def import_folder(folder: Path | str) -> Transformer:
+    """Build a model from a folder with `config.json` and `model.safetensors` (or its shards).
+
+    Its weights are float32, whatever the file has.
+    """
     folder = Path(folder)
     try:
         config = config_from_hugging_face(_read_json(folder / "config.json", "model config"))
-        tensors = {name: tensor.to(dtype) for name, tensor in _read_tensors(folder).items()}
+        tensors = {name: tensor.float() for name, tensor in _read_tensors(folder).items()}
         weights = weights_from_hugging_face(tensors, config.n_heads, config.kv_heads)
         return Transformer.from_weights(config, weights)
     except UserError as error:

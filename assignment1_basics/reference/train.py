@@ -6,6 +6,7 @@ process was killed. Ctrl-C and SIGTERM finish the step and save; a loss or gradi
 finite stops the run before anything is saved.
 """
 
+import math
 import statistics
 import sys
 import time
@@ -340,11 +341,11 @@ class _Training:
         )
 
     def _result(self) -> TrainResult:
-        losses = column(read_metrics(self.folder), "loss")[1]
+        losses = column(read_metrics(self.folder), "loss")[1][-LAST_STEPS:]
         return TrainResult(
             self.folder,
             self.model,
-            statistics.fmean(losses[-LAST_STEPS:]),
+            statistics.fmean(losses or [math.nan]),  # a run of which only checkpoints were copied
             self.metrics.tokens_per_second,
             None if self.final is None else self.final.loss,
             self._bits_per_byte(),

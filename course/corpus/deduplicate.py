@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 SHINGLE = 5
+THRESHOLD = 0.5
+"""A paragraph is a copy if more than this part of its shingles was seen."""
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -22,12 +24,10 @@ class SeenText:
     """Remembers the shingles of every paragraph that was new.
 
     Args:
-        threshold: a paragraph is a copy if more than this part of its shingles was seen.
         table_bits: the table has two to this power bits.
     """
 
-    def __init__(self, threshold: float = 0.5, table_bits: int = 29) -> None:
-        self.threshold = threshold
+    def __init__(self, table_bits: int = 29) -> None:
         self._table = np.zeros(2 ** (table_bits - 3), dtype=np.uint8)
         self._mask = np.uint64(2**table_bits - 1)
         self._word_hashes = _WordHashes()
@@ -50,7 +50,7 @@ class SeenText:
         kept = []
         for paragraph, start, stop in places:
             row, bit = rows[start:stop], bits[start:stop]
-            if np.count_nonzero(self._table[row] & bit) <= self.threshold * (stop - start):
+            if np.count_nonzero(self._table[row] & bit) <= THRESHOLD * (stop - start):
                 np.bitwise_or.at(self._table, row, bit)
                 kept.append(paragraph)
         return kept

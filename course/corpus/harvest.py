@@ -16,7 +16,7 @@ import os
 import re
 import sysconfig
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from inspect import cleandoc
 from pathlib import Path
@@ -51,7 +51,6 @@ _C_MARGIN = re.compile(r"^[ \t]*(?:/?\*+[/!<]?|//+[!<]?)", re.M)
 
 def prose(
     max_bytes: int | None = None,
-    progress: Callable[[int], object] | None = None,
     processes: int = 1,
 ) -> Iterator[str]:
     """Yield documents of English prose found in the installed software, one per file.
@@ -61,7 +60,6 @@ def prose(
 
     Args:
         max_bytes: stop before the document that would make the total (UTF-8) exceed this.
-        progress: called with the number of bytes of every document.
         processes: read files in so many processes; the result is the same. Above 1, the calling
             script needs the usual `if __name__ == "__main__"` guard.
     """
@@ -76,8 +74,6 @@ def prose(
             return
         total += size
         yield document
-        if progress is not None:
-            progress(size)
 
 
 def fingerprint() -> str:

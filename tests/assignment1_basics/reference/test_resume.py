@@ -1,6 +1,7 @@
 """A run that was killed, at any moment and any number of times, ends as one that never stopped."""
 
 import json
+import math
 import os
 import random
 import signal
@@ -226,6 +227,9 @@ def test_a_finished_run_has_nothing_to_do(tmp_path):
     assert (folder / METRICS).read_bytes() == before
     assert (again.valid_loss, again.bits_per_byte) == (first.valid_loss, first.bits_per_byte)
     assert again.train_loss == first.train_loss
+    (folder / METRICS).unlink()
+    alone = train(config, folder, resume=True)
+    assert (alone.valid_loss, math.isnan(alone.train_loss)) == (first.valid_loss, True)
 
 
 def test_a_callback_draws_the_same_random_numbers_in_every_run_and_after_a_stop(
