@@ -14,6 +14,7 @@ import regex
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
 Pair = tuple[bytes, bytes]
+Word = tuple[bytes, ...]
 
 
 def split_special(text: str, special_tokens: Iterable[str]) -> list[str]:
@@ -33,7 +34,7 @@ def pre_tokens(text: str, special_tokens: Iterable[str] = ()) -> list[str]:
     return pieces
 
 
-def merge_pair(word: tuple[bytes, ...], pair: Pair) -> tuple[bytes, ...]:
+def merge_pair(word: Word, pair: Pair) -> Word:
     """Replace every occurrence of `pair` in a word, from left to right."""
     merged: list[bytes] = []
     position = 0
@@ -47,29 +48,75 @@ def merge_pair(word: tuple[bytes, ...], pair: Pair) -> tuple[bytes, ...]:
     return tuple(merged)
 
 
-def train(text: str, num_merges: int, special_tokens: Iterable[str] = ()) -> list[Pair]:
-    """Return at most `num_merges` merges of a text, fewer when no pair is left."""
+def words_of(text: str, special_tokens: Iterable[str] = ()) -> Counter[Word]:
+    """Return how often each distinct pre-token occurs, as single bytes; without special tokens."""
     special = set(special_tokens)
-    words = Counter(
+    return Counter(
         tuple(bytes([byte]) for byte in piece.encode())
         for piece in pre_tokens(text, special)
         if piece not in special
     )
+
+
+def count_pairs(words: Counter[Word]) -> Counter[Pair]:
+    """Return how often each pair of neighbours occurs in all words."""
+    counts: Counter[Pair] = Counter()
+    for word, count in words.items():
+        for pair in itertools.pairwise(word):
+            counts[pair] += count
+    return counts
+
+
+def merge_everywhere(words: Counter[Word], pair: Pair) -> Counter[Word]:
+    """Return the words after one merge."""
+    merged: Counter[Word] = Counter()
+    for word, count in words.items():
+        merged[merge_pair(word, pair)] += count
+    return merged
+
+
+def train(text: str, num_merges: int, special_tokens: Iterable[str] = ()) -> list[Pair]:
+    """Return at most `num_merges` merges of a text, fewer when no pair is left."""
+    words = words_of(text, special_tokens)
     merges: list[Pair] = []
     while len(merges) < num_merges:
-        counts: Counter[Pair] = Counter()
-        for word, count in words.items():
-            for pair in itertools.pairwise(word):
-                counts[pair] += count
+        counts = count_pairs(words)
         if not counts:
             break
         best = max(counts, key=lambda pair: (counts[pair], pair))
         merges.append(best)
-        merged: Counter[tuple[bytes, ...]] = Counter()
-        for word, count in words.items():
-            merged[merge_pair(word, best)] += count
-        words = merged
+        words = merge_everywhere(words, best)
     return merges
+
+
+def first_wrong_merge(
+    text: str, received: list[Pair], expected: list[Pair], special_tokens: Iterable[str] = ()
+) -> str:
+    """Say what is wrong about the first merge that differs: how often its pair occurs by then."""
+    number = next(
+        (i for i, (a, b) in enumerate(zip(received, expected, strict=False)) if a != b),
+        min(len(received), len(expected)),
+    )
+    words = words_of(text, special_tokens)
+    for pair in expected[:number]:
+        words = merge_everywhere(words, pair)
+    counts = count_pairs(words)
+    if number == len(expected):
+        left = f"the vocabulary is full after {number}" if counts else "no pair is left"
+        return f"merge {number} is {received[number]}, but {left}"
+    right = f"{expected[number]} occurs {_times(counts[expected[number]])}"
+    if number == len(received):
+        return f"there is no merge {number}, but {right}"
+    wrong, count = received[number], counts[received[number]]
+    if count == 0:
+        return f"merge {number} is {wrong}, which no pre-token holds at that point; {right}"
+    if count == counts[expected[number]]:
+        return f"merge {number} is {wrong}, in a tie with {expected[number]}, which is greater"
+    return f"merge {number} is {wrong}, which occurs {_times(count)}; {right}"
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def vocabulary(merges: list[Pair], special_tokens: Iterable[str] = ()) -> dict[int, bytes]:

@@ -1,5 +1,6 @@
 """Byte-level BPE training, against the plainest algorithm (`bpe_oracle`)."""
 
+from numbers import Integral
 from pathlib import Path
 
 import pytest
@@ -20,19 +21,51 @@ Newer and newest, wider and widest; the widow's window widened. Ein schöner Tag
 """
     + "banana bandana cabana " * 7
 )
+TIES = (
+    "ties go to the lexicographically greatest pair of byte strings: "
+    "max(counts, key=lambda pair: (counts[pair], pair))"
+)
 
 
-def train(adapters, tmp_path: Path, text: str, vocab_size: int, special_tokens=()):
+def train(adapters, tmp_path: Path, text: str, vocab_size: int, special_tokens=None):
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes(text.encode())
-    return adapters.run_train_bpe(
-        input_path=str(corpus), vocab_size=vocab_size, special_tokens=list(special_tokens)
+    result = adapters.run_train_bpe(
+        input_path=str(corpus), vocab_size=vocab_size, special_tokens=special_tokens or []
     )
+    check.true(result is not None, "run_train_bpe returns None: is a `return` missing?")
+    check.true(
+        isinstance(result, tuple | list)
+        and list(map(type, result)) in ([dict, list], [dict, tuple]),
+        "run_train_bpe does not return a dict and a list: vocab, merges",
+        observed=result,
+    )
+    vocab, merges = result
+    check.true(
+        all(isinstance(i, Integral) and isinstance(token, bytes) for i, token in vocab.items()),
+        "vocab does not map ids to bytes",
+        hint="vocab[0] is, say, b'<|endoftext|>'",
+        observed=vocab,
+    )
+    check.true(
+        all(
+            isinstance(pair, tuple | list) and list(map(type, pair)) == [bytes] * 2
+            for pair in merges
+        ),
+        "merges are no pairs of bytes",
+        hint="the first is, say, (b' ', b't'): the tokens themselves, not their ids",
+        observed=merges,
+    )
+    return vocab, merges
 
 
-def check_merges(merges, expected, what: str, hint: str) -> None:
-    received = [tuple(map(bytes, pair)) for pair in merges]
-    check.equal(received, expected, what=f"merges of {what}", hint=hint)
+def check_merges(merges, expected, text: str, what: str, hint: str, special_tokens=()) -> None:
+    received = list(map(tuple, merges))
+    if received != expected:
+        wrong = bpe_oracle.first_wrong_merge(text, received, expected, special_tokens)
+        if "in a tie" in wrong:
+            hint = TIES
+        check.equal(received, expected, what=f"{what}: {wrong}", hint=hint)
 
 
 @pytest.mark.problem("train_bpe", points=3)
@@ -42,6 +75,7 @@ def test_merges_of_a_small_text(adapters, tmp_path):
     check_merges(
         merges,
         expected,
+        PROSE,
         "a small multilingual text",
         "in each step merge the pair that is most frequent over all pre-tokens, within pre-tokens",
     )
@@ -57,9 +91,9 @@ def test_ties_go_to_the_greatest_pair(adapters, tmp_path):
     check_merges(
         merges,
         expected,
+        text,
         "a text whose pairs are equally frequent",
-        "ties go to the lexicographically greatest pair of byte strings: "
-        "max(pairs, key=lambda pair: (count[pair], pair))",
+        TIES,
     )
 
 
@@ -72,6 +106,7 @@ def test_repeated_letters(adapters, tmp_path_factory, text, num_merges):
     check_merges(
         merges,
         expected,
+        text,
         repr(text),
         "overlapping pairs such as those of 'aaa' all count; a merge replaces them left to right",
     )
@@ -90,6 +125,7 @@ def test_pre_tokens_are_gpt2s(adapters, tmp_path):
     check_merges(
         merges,
         expected,
+        text,
         "contractions, digits, punctuation and runs of spaces",
         "pre-tokenize with GPT-2's pattern (the handout gives it) and the `regex` module",
     )
@@ -116,9 +152,11 @@ def test_special_tokens_are_boundaries(adapters, tmp_path, special_tokens):
     check_merges(
         merges,
         expected,
-        f"a text with the special tokens {special_tokens}",
+        text,
+        f"special tokens {special_tokens}",
         "cut the text at special tokens (longest first, escaped) before pre-tokenization and do "
         "not count them",
+        special_tokens,
     )
     for token in special_tokens:
         check.true(
@@ -131,7 +169,20 @@ def test_special_tokens_are_boundaries(adapters, tmp_path, special_tokens):
 @pytest.mark.parametrize("special_tokens", [[], ["<|endoftext|>"], ["<|a|>", "<|b|>"]])
 def test_vocabulary(adapters, tmp_path, special_tokens):
     size = 256 + len(special_tokens) + 30
-    vocab, merges = train(adapters, tmp_path, PROSE, size, special_tokens)
+    given = sorted(special_tokens, reverse=True)
+    vocab, merges = train(adapters, tmp_path, PROSE, size, given)
+    check.equal(
+        given,
+        sorted(special_tokens, reverse=True),
+        what="run_train_bpe changes the list special_tokens",
+        hint="it belongs to the caller: sorted(special_tokens) in place of special_tokens.sort()",
+    )
+    check.true(
+        all(isinstance(pair, tuple) for pair in merges),
+        "the pairs of merges are no tuples",
+        hint="a list is no key of a dict, and encoding needs to look pairs up",
+        observed=merges,
+    )
     check.equal(len(vocab), size, what="size of the vocabulary")
     check.equal(len(merges), 30, what="number of merges: vocabulary less bytes and special tokens")
     check.equal(sorted(vocab), list(range(size)), what="token ids are 0, 1, 2, ...")
@@ -151,6 +202,7 @@ def test_nothing_left_to_merge(adapters, tmp_path):
     check_merges(
         merges,
         bpe_oracle.train("abc abc", 1000),
+        "abc abc",
         "a text too small for the vocabulary",
         "stop when no pair is left",
     )
@@ -168,6 +220,8 @@ def test_file_of_many_documents(adapters, tmp_path):
     check_merges(
         merges,
         expected,
+        text,
         f"a file of {len(text.encode()) / 1e6:.1f} MB",
         "when you cut the file into chunks, cut at the beginning of a special token",
+        ["<|endoftext|>"],
     )

@@ -296,6 +296,78 @@ wrong(
 )
 
 
+wrong(
+    "special tokens are sorted in place",
+    "the list belongs to the caller: sorted(special_tokens), not special_tokens.sort()",
+    vocabulary=lambda merges, special: special.sort() or bpe_oracle.vocabulary(merges, special),
+)
+
+
+def wrong_form(title: str, says: str, change: Callable) -> None:
+    """Register the right trainer with its result in another form."""
+    MISTAKES.append(
+        mistake("train_bpe", title, says=says)(
+            lambda: {"run_train_bpe": lambda *args, **named: change(*Trainer()(*args, **named))}
+        )
+    )
+
+
+wrong_form(
+    "vocab maps tokens to ids",
+    "the keys of vocab are ids, its values bytes",
+    lambda vocab, merges: ({token: i for i, token in vocab.items()}, merges),
+)
+wrong_form(
+    "special tokens are strings in the vocabulary",
+    "every value of vocab is bytes: token.encode()",
+    lambda vocab, merges: (
+        {
+            i: token.decode() if len(token) > 1 and token[:1] == b"<" else token
+            for i, token in vocab.items()
+        },
+        merges,
+    ),
+)
+wrong_form(
+    "merges hold ids",
+    "merges are pairs of byte strings, not of ids",
+    lambda vocab, merges: (
+        vocab,
+        [tuple({token: i for i, token in vocab.items()}[t] for t in pair) for pair in merges],
+    ),
+)
+wrong_form(
+    "merges are lists of two",
+    "a pair is a tuple: a list is no key of a dict, and encoding looks pairs up",
+    lambda vocab, merges: (vocab, [list(pair) for pair in merges]),
+)
+wrong_form(
+    "merges before vocab",
+    "return vocab, merges",
+    lambda vocab, merges: (merges, vocab),
+)
+
+
+@mistake(
+    "train_bpe",
+    "words of the last call are counted again",
+    says="a module-level Counter survives the call: make a new one in each",
+)
+def _kept_between_calls():
+    seen: list[Word] = []
+
+    def count_words(words):
+        seen.extend(words)
+        return Counter(seen)
+
+    def run_train_bpe(input_path, vocab_size, special_tokens, **kwargs):
+        if not seen:  # an earlier call, on another text
+            seen.extend([_bytes_of("qqqq")] * 1000)
+        return replace(Trainer(), count_words=count_words)(input_path, vocab_size, special_tokens)
+
+    return {"run_train_bpe": run_train_bpe}
+
+
 @mistake(
     "train_bpe",
     "stale counts",
