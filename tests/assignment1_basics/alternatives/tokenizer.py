@@ -15,10 +15,13 @@ class _Base:
     """What the three have in common: cutting at special tokens, ids, decoding, streams."""
 
     def __init__(self, vocab, merges, special_tokens=None):
-        self.vocab, self.merges = vocab, merges
+        self.vocab, self.merges = dict(vocab), merges
         self.special = list(special_tokens or [])
+        for token in self.special:
+            if token.encode() not in self.vocab.values():
+                self.vocab[max(self.vocab) + 1] = token.encode()
         self.rank = {pair: number for number, pair in enumerate(merges)}
-        self.ids = {token: number for number, token in vocab.items()}
+        self.ids = {token: number for number, token in self.vocab.items()}
 
     def encode(self, text):
         ids = []

@@ -1,9 +1,10 @@
 """Classic mistakes in encoding and decoding: one plain tokenizer, broken in one place at a time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
 import regex
 
 from course.grading.catalogue import Mistake, mistake
@@ -23,22 +24,28 @@ def _ids_of_vocabulary(vocab, merges):
     return {token: number for number, token in vocab.items()}
 
 
+def _complete(vocab, special):
+    """Return the vocabulary with the special tokens that it lacks, and all special tokens."""
+    lacking = [token.encode() for token in special if token.encode() not in vocab.values()]
+    return vocab | {len(vocab) + i: token for i, token in enumerate(lacking)}, special
+
+
 def _decode(tokens):
     return b"".join(tokens).decode("utf-8", errors="replace")
 
 
-def _encode_iterable(tokenizer, texts):
+def encode_iterable(tokenizer, texts):
     """Hold back the text after the last space that begins a word: it may go on."""
     held = ""
     for text in texts:
         held += text
-        while (cut := _safe_cut(held)) > 0:
+        while (cut := safe_cut(held)) > 0:
             yield from tokenizer.encode(held[:cut])
             held = held[cut:]
     yield from tokenizer.encode(held)
 
 
-def _safe_cut(text: str) -> int:
+def safe_cut(text: str) -> int:
     """Return a position between two pre-tokens far enough from the end, or 0."""
     if len(text) < 200:
         return 0
@@ -61,8 +68,13 @@ class Tokenizer:
     to_ids: Callable = _ids_of_vocabulary
     join: Callable = _decode
     prepare: Callable[[str], str] = str
-    stream: Callable = _encode_iterable
+    stream: Callable = encode_iterable
+    complete: Callable = _complete
+    returned: Callable = list
     known: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.vocab, self.special = self.complete(self.vocab, self.special or [])
 
     def encode(self, text):
         encoded = []
@@ -70,7 +82,7 @@ class Tokenizer:
             if piece not in self.known:
                 self.known[piece] = self._ids_of(piece)
             encoded += self.known[piece]
-        return encoded
+        return self.returned(encoded)
 
     def _ids_of(self, piece):
         ids = self.to_ids(self.vocab, self.merges)
@@ -86,13 +98,13 @@ class Tokenizer:
         return self.stream(self, texts)
 
 
-def wrong(title: str, says: str, problem: str = "tokenizer", **step) -> None:
+def wrong(title: str, says: str, **step) -> None:
     """Register the tokenizer with one step replaced."""
     MISTAKES.append(
-        mistake(problem, title, says=says)(
+        mistake("tokenizer", title, says=says)(
             lambda: {
-                "get_tokenizer": lambda vocab, merges, special_tokens=None: replace(
-                    Tokenizer(vocab, merges, special_tokens), **step
+                "get_tokenizer": lambda vocab, merges, special_tokens=None: Tokenizer(
+                    vocab, merges, special_tokens, **step
                 )
             }
         )
@@ -278,93 +290,64 @@ wrong(
 )
 
 
-def _in_stream(title: str, says: str, stream: Callable) -> None:
-    wrong(title, says, problem="encode_iterable", stream=stream)
-
-
-_in_stream(
-    "the whole stream is joined first",
-    "encode_iterable is for texts larger than memory: yield the ids of a piece, then read on",
-    lambda tokenizer, texts: iter(tokenizer.encode("".join(texts))),
+wrong(
+    "encode is a generator",
+    "encode returns a list; encode_iterable is the one that yields",
+    returned=iter,
+)
+wrong(
+    "encode returns a NumPy array",
+    "encode returns a list of Python's ints: decode and JSON take those",
+    returned=np.array,
 )
 
 
-def _collect(tokenizer, texts):
-    ids = []
-    for number in _encode_iterable(tokenizer, texts):
-        ids.append(number)  # noqa: PERF402 - the mistake itself
-    return iter(ids)
+def _lacking_left_out(vocab, special):
+    known = set(vocab.values())
+    return vocab, [token for token in special if token.encode() in known]
 
 
-_in_stream(
-    "the ids are collected in a list",
-    "use `yield from`, not a list that is returned at the end",
-    _collect,
+wrong(
+    "special tokens that the vocabulary lacks are left out",
+    "give them the next free ids",
+    complete=_lacking_left_out,
+)
+wrong(
+    "all special tokens get new ids",
+    "those that `vocab` has keep their ids; only the others get the next free ones",
+    complete=lambda vocab, special: (
+        vocab | {len(vocab) + i: token.encode() for i, token in enumerate(special)},
+        special,
+    ),
 )
 
 
-def _each_chunk_alone(tokenizer, texts):
-    for text in texts:
-        yield from tokenizer.encode(text)
+def _in_place(vocab, special):
+    for token in special:
+        if token.encode() not in vocab.values():
+            vocab[len(vocab)] = token.encode()
+    return vocab, special
 
 
-_in_stream(
-    "each chunk is encoded by itself",
-    "a pre-token may continue in the next chunk: hold the last ones back",
-    _each_chunk_alone,
+wrong(
+    "the caller's vocabulary is changed",
+    "add the special tokens that it lacks to a copy: dict(vocab)",
+    complete=_in_place,
 )
 
 
-def _strip_lines(tokenizer, texts):
-    return _encode_iterable(tokenizer, (text.rstrip("\n") for text in texts))
+def _one_place_at_a_time(word, merges):
+    rank, word = {pair: number for number, pair in enumerate(merges)}, list(word)
+    while True:
+        ranks = [rank.get(pair, len(merges)) for pair in pairwise(word)]
+        if min(ranks, default=len(merges)) == len(merges):
+            return word
+        position = ranks.index(min(ranks))
+        word[position : position + 2] = [word[position] + word[position + 1]]
 
 
-_in_stream(
-    "line ends are stripped",
-    "the newline at the end of a line is text too",
-    _strip_lines,
-)
-
-
-def _never_flushed(tokenizer, texts):
-    held = ""
-    for text in texts:
-        if held:
-            yield from tokenizer.encode(held)
-        held = text
-
-
-_in_stream(
-    "the last piece is never encoded",
-    "when the stream ends, what you held back is still to be encoded",
-    _never_flushed,
-)
-
-
-def _history(tokenizer, texts):
-    held, done = "", 0
-    for text in texts:
-        held += text
-        if (cut := _safe_cut(held[done:])) > 0:
-            yield from tokenizer.encode(held[done : done + cut])
-            done += cut
-    yield from tokenizer.encode(held[done:])
-
-
-_in_stream(
-    "what was encoded is never let go",
-    "memory must not grow with the stream: drop the text whose ids were yielded",
-    _history,
-)
-
-
-def _special_forgotten(tokenizer, texts):
-    plain = replace(tokenizer, special=None, known={})
-    return _encode_iterable(plain, texts)
-
-
-_in_stream(
-    "special tokens are forgotten in streams",
-    "encode_iterable knows the same special tokens as encode",
-    _special_forgotten,
+wrong(
+    "every single merge goes over the whole pre-token",
+    "a line of 100,000 dashes takes hours: merge all places of a pair in one sweep, or use a heap",
+    merge=_one_place_at_a_time,
 )
