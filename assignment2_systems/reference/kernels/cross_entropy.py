@@ -18,17 +18,20 @@ the two passes and the gradients of single tokens (weighted losses need it as we
 Rows of an odd number of logits start anywhere. A program begins at the 16-byte boundary before its
 row, so that every load but the first and the last is a full vector without a mask.
 """
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from assignment2_systems.reference.kernels.cross_entropy_kernels import (
+    gradient_kernel,
+    loss_kernel,
+    scale_kernel,
+)
 from assignment2_systems.reference.kernels.launch import CHOICES
 from assignment2_systems.reference.triton_support import (
     check_device,
@@ -41,111 +44,6 @@ IGNORE_INDEX = -100
 """Targets of this value count for nothing, as in PyTorch."""
 
 SCALE_TILE = 4096
-
-
-@triton.jit
-def _update(high, total, x):
-    """Add a block to a running maximum and sum of exponentials."""
-    new_high = tl.maximum(high, tl.max(x, axis=0))
-    # While everything was -inf there is nothing to rescale, and -inf - -inf is no number.
-    shift = tl.where(new_high == float("-inf"), 0.0, new_high)
-    return new_high, total * tl.exp(high - shift) + tl.sum(tl.exp(x - shift), axis=0)
-
-
-@triton.jit
-def _log_sum_exp(row_ptr, lead, width, BLOCK: tl.constexpr):
-    """Return the log-sum-exp of a row that starts `lead` elements after `row_ptr`."""
-    at = tl.arange(0, BLOCK)
-    end = lead + width
-    first = tl.load(row_ptr + at, mask=(at >= lead) & (at < end), other=float("-inf"))
-    high, total = _update(float("-inf"), 0.0, first.to(tl.float32))
-    full = end // BLOCK * BLOCK
-    for start in range(BLOCK, full, BLOCK):
-        high, total = _update(high, total, tl.load(row_ptr + start + at).to(tl.float32))
-    if (full < end) & (full > 0):
-        last = tl.load(row_ptr + full + at, mask=full + at < end, other=float("-inf"))
-        high, total = _update(high, total, last.to(tl.float32))
-    return tl.where(high == float("-inf"), high, high + tl.log(total))
-
-
-@triton.jit
-def _gradient(x, position, target, lse, scale, out_ptr):
-    probability = tl.exp(x.to(tl.float32) - lse)
-    gradient = tl.where(position == target, probability - 1.0, probability) * scale
-    return gradient.to(out_ptr.dtype.element_ty)
-
-
-@triton.jit
-def _write_gradient(x_ptr, out_ptr, lead, width, target, lse, scale, BLOCK: tl.constexpr):
-    """Write one row's gradient; `out_ptr` may be `x_ptr`. `target` counts from `x_ptr`, as at."""
-    at = tl.arange(0, BLOCK)
-    end = lead + width
-    mask = (at >= lead) & (at < end)
-    x = tl.load(x_ptr + at, mask=mask, other=0.0)
-    tl.store(out_ptr + at, _gradient(x, at, target, lse, scale, out_ptr), mask=mask)
-    full = end // BLOCK * BLOCK
-    for start in range(BLOCK, full, BLOCK):
-        x = tl.load(x_ptr + start + at)
-        tl.store(out_ptr + start + at, _gradient(x, start + at, target, lse, scale, out_ptr))
-    if (full < end) & (full > 0):
-        mask = full + at < end
-        x = tl.load(x_ptr + full + at, mask=mask, other=0.0)
-        gradient = _gradient(x, full + at, target, lse, scale, out_ptr)
-        tl.store(out_ptr + full + at, gradient, mask=mask)
-
-
-@triton.jit
-def _loss_kernel(
-    x_ptr, gradient_ptr, target_ptr, scale_ptr, loss_ptr, lse_ptr, stride, width, ignore_index,
-    BLOCK: tl.constexpr, VECTOR: tl.constexpr, WRITE: tl.constexpr,
-):  # fmt: skip
-    row = tl.program_id(0)
-    start = row.to(tl.int64) * stride
-    aligned = start // VECTOR * VECTOR
-    lead = (start - aligned).to(tl.int32)
-    target = tl.load(target_ptr + row)
-    counts = target != ignore_index
-    # An id outside the vocabulary gives NaN, not a number from another row.
-    known = counts & (target >= 0) & (target < width)
-    # Read before the row is overwritten; the barrier below keeps it so between warps.
-    at_target = tl.load(x_ptr + start + target, mask=known, other=float("nan")).to(tl.float32)
-    lse = _log_sum_exp(x_ptr + aligned, lead, width, BLOCK)
-    tl.store(loss_ptr + row, tl.where(counts, lse - at_target, 0.0))
-    tl.store(lse_ptr + row, lse)
-    if WRITE:
-        scale = tl.where(counts, tl.load(scale_ptr), 0.0)
-        tl.debug_barrier()
-        _write_gradient(
-            x_ptr + aligned, gradient_ptr + aligned, lead, width, target + lead, lse, scale, BLOCK
-        )
-
-
-@triton.jit
-def _gradient_kernel(
-    x_ptr, gradient_ptr, target_ptr, scale_ptr, lse_ptr, stride, width, ignore_index,
-    BLOCK: tl.constexpr, VECTOR: tl.constexpr,
-):  # fmt: skip
-    row = tl.program_id(0)
-    start = row.to(tl.int64) * stride
-    aligned = start // VECTOR * VECTOR
-    lead = (start - aligned).to(tl.int32)
-    target = tl.load(target_ptr + row)
-    scale = tl.where(target != ignore_index, tl.load(scale_ptr + row).to(tl.float32), 0.0)
-    _write_gradient(
-        x_ptr + aligned, gradient_ptr + aligned, lead, width, target + lead,
-        tl.load(lse_ptr + row), scale, BLOCK,
-    )  # fmt: skip
-
-
-@triton.jit
-def _scale_kernel(x_ptr, scale_ptr, stride, width, BLOCK: tl.constexpr):
-    scale = tl.load(scale_ptr).to(tl.float32)
-    if scale != 1.0:
-        row_ptr = x_ptr + tl.program_id(0).to(tl.int64) * stride
-        for start in range(0, width, BLOCK):
-            at = start + tl.arange(0, BLOCK)
-            x = tl.load(row_ptr + at, mask=at < width, other=0.0).to(tl.float32)
-            tl.store(row_ptr + at, (x * scale).to(x_ptr.dtype.element_ty), mask=at < width)
 
 
 def losses_and_gradient(
@@ -169,7 +67,7 @@ def losses_and_gradient(
     lses = torch.empty_like(losses)
     launch = CHOICES["cross_entropy"]
     if rows:
-        _loss_kernel[(rows,)](
+        loss_kernel[(rows,)](
             logits, logits if gradient is None else gradient, targets,
             losses if scale is None else scale, losses, lses, logits.stride(0), width, ignore_index,
             BLOCK=_block(logits), VECTOR=16 // logits.element_size(), WRITE=gradient is not None,
@@ -220,7 +118,7 @@ def scale_(x: Tensor, scale: Tensor) -> None:
     """Multiply the rows of a matrix by a number on the device; if it is 1, cost next to nothing."""
     rows, width = x.shape
     if x.numel():
-        _scale_kernel[(rows,)](
+        scale_kernel[(rows,)](
             x, scale, x.stride(0), width, BLOCK=min(SCALE_TILE, next_power_of_2(width)), num_warps=4
         )
 
@@ -248,7 +146,7 @@ def _token_losses_backward(
     gradient = torch.empty_like(logits)
     rows, width = logits.shape
     if rows:
-        _gradient_kernel[(rows,)](
+        gradient_kernel[(rows,)](
             logits, gradient, targets, upstream.contiguous(), lses, width, width, ignore_index,
             BLOCK=_block(logits), VECTOR=16 // logits.element_size(),
             num_warps=CHOICES["cross_entropy"].num_warps,
@@ -257,15 +155,14 @@ def _token_losses_backward(
 
 
 @_token_losses_backward.register_fake
-def _(
-    logits: Tensor, targets: Tensor, lses: Tensor, upstream: Tensor, ignore_index: int
-) -> Tensor:
+def _(logits: Tensor, targets: Tensor, lses: Tensor, upstream: Tensor, ignore_index: int) -> Tensor:
     return logits.new_empty(logits.shape)
 
 
 def _save(ctx: Any, inputs: tuple, output: tuple) -> None:
     logits, targets, ctx.ignore_index = inputs
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # no zeros for the log-sum-exps
     ctx.save_for_backward(logits, targets, output[1])
 
 
@@ -321,7 +218,7 @@ def cross_entropy(
     if in_place and not logits.is_contiguous():
         raise UserError(f"logits have strides {logits.stride()}; in_place needs them contiguous")
     if in_place and logits.is_leaf:
-        raise UserError("in_place would overwrite a leaf of the graph; pass what a product returned")
+        raise UserError("in_place would overwrite a leaf; pass logits that a product returned")
     return _MeanLoss.apply(logits.flatten(0, -2), targets.flatten(), ignore_index, in_place)
 
 

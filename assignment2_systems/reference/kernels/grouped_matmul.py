@@ -1,6 +1,6 @@
 """The product of experts: rows sorted by expert, each group of rows times its expert's matrix.
 
-    y_r = W_g x_r for the rows r of group g,    dx_r = W_g^T dy_r,    dW_g = sum over r of dy_r x_r^T
+    y_r = W_g x_r for the rows r of group g,   dx_r = W_g^T dy_r,   dW_g = sum_r dy_r x_r^T
 
 Group sizes are known to the device only: the router has just counted them. A loop over experts
 would wait for them, launch a product each, and leave most multiprocessors idle while groups are
@@ -12,7 +12,7 @@ A tile that hangs over the end of its group computes rows of nobody and stores n
 tiles of 128 rows that wastes 64 rows a group on average, hence smaller tiles for small groups. dW
 sums over the rows of one group inside one program: no atomics, the same bits in every run.
 """
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 from typing import Any
 
@@ -155,7 +155,8 @@ def _grouped(x: Tensor, weights: Tensor, ends: Tensor, transposed: bool) -> Tens
             GROUPS=groups, GROUP_BLOCK=next_power_of_2(groups + 1), BLOCK_ROWS=tile.rows,
             BLOCK_COLUMNS=tile.columns, BLOCK_SUMMED=block,
             EVEN=columns % tile.columns == 0 and summed % block == 0,
-            PRECISION=_precision(), WIDEN=interpreted(), num_warps=tile.num_warps, num_stages=tile.num_stages,
+            PRECISION=_precision(), WIDEN=interpreted(), num_warps=tile.num_warps,
+            num_stages=tile.num_stages,
         )  # fmt: skip
     return y
 

@@ -17,7 +17,7 @@ float32 is read and written once a chunk: smaller chunks cost time (vocab x d_mo
 and narrow products. Rows of a chunk start at multiples of 16 bytes, whatever the vocabulary: at
 50,257 unpadded, cuBLAS has no fast kernel.
 """
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 from typing import Any
 
@@ -52,8 +52,7 @@ def padded(vocab: int, itemsize: int) -> int:
     return cdiv(vocab, vector) * vector
 
 
-@torch.library.custom_op("lm_from_scratch::linear_cross_entropy", mutates_args=())
-def _linear_cross_entropy(
+def loss_and_gradients(
     x: Tensor,
     weight: Tensor,
     targets: Tensor,
@@ -86,6 +85,11 @@ def _linear_cross_entropy(
     return total * scale, dx, dweight.to(weight.dtype)
 
 
+_linear_cross_entropy = torch.library.custom_op(
+    "lm_from_scratch::linear_cross_entropy", loss_and_gradients, mutates_args=()
+)
+
+
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add left @ right to a float32 sum in place, in the epilogue of the product."""
     if left.dtype == torch.float32:
@@ -116,6 +120,7 @@ def _(
 def _save(ctx: Any, inputs: tuple, output: tuple) -> None:
     _, dx, dweight = output
     ctx.mark_non_differentiable(dx, dweight)
+    ctx.set_materialize_grads(False)  # no zeros as large as the head
     ctx.save_for_backward(dx, dweight)
     ctx.wants = inputs[4:6]
 
@@ -123,11 +128,11 @@ def _save(ctx: Any, inputs: tuple, output: tuple) -> None:
 def _backward(
     ctx: Any, upstream: Tensor, _dx: None, _dweight: None
 ) -> tuple[Tensor | None, Tensor | None, None, None, None, None, None]:
-    gradients = (
-        (saved * upstream.to(saved.dtype)) if wanted else None
+    dx, dweight = (
+        saved * upstream.to(saved.dtype) if wanted else None
         for saved, wanted in zip(ctx.saved_tensors, ctx.wants, strict=True)
     )
-    return *gradients, None, None, None, None, None
+    return dx, dweight, None, None, None, None, None
 
 
 _linear_cross_entropy.register_autograd(_backward, setup_context=_save)

@@ -10,65 +10,18 @@ A rotation is orthogonal: backward rotates the gradient by the opposite angle an
 the table. `rope_` overwrites its inputs, which a projection's output allows: neither the projection
 nor the attention needs the unrotated values in backward.
 """
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
 
 from assignment2_systems.reference.kernels.launch import CHOICES, tiles
+from assignment2_systems.reference.kernels.rope_kernels import rope_kernel
 from assignment2_systems.reference.triton_support import check_device, check_dtype, next_power_of_2
 from course.errors import UserError
-
-
-@triton.jit
-def _rotate_heads(
-    x_ptr, y_ptr, batch, position, pair_cos, pair_sin, inside,
-    x_batch, x_seq, x_head, x_feature, y_batch, y_seq, y_head,
-    HEADS: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    feature = tl.arange(0, BLOCK_D)
-    mask = inside[:, None] & (feature < D)[None, :]
-    x_at = (batch * x_batch + position * x_seq)[:, None] + feature[None, :] * x_feature
-    y_at = (batch * y_batch + position * y_seq)[:, None] + feature[None, :]
-    for head in range(HEADS):
-        x = tl.load(x_ptr + x_at + head * x_head, mask=mask, other=0.0).to(tl.float32)
-        even, odd = tl.split(tl.reshape(x, [x.shape[0], BLOCK_D // 2, 2]))
-        rotated = tl.join(even * pair_cos - odd * pair_sin, even * pair_sin + odd * pair_cos)
-        y = tl.reshape(rotated, [x.shape[0], BLOCK_D])
-        tl.store(y_ptr + y_at + head * y_head, y.to(y_ptr.dtype.element_ty), mask=mask)
-
-
-@triton.jit
-def _rope_kernel(
-    q_ptr, k_ptr, cos_ptr, sin_ptr, q_out_ptr, k_out_ptr, n_tokens, seq,
-    q_batch, q_seq, q_head, q_feature, k_batch, k_seq, k_head, k_feature,
-    q_out_batch, q_out_seq, q_out_head, k_out_batch, k_out_seq, k_out_head,
-    N_HEADS: tl.constexpr, N_KV_HEADS: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr,
-    TOKENS: tl.constexpr, INVERSE: tl.constexpr,
-):  # fmt: skip
-    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
-    inside = token < n_tokens
-    batch, position = (token // seq).to(tl.int64), token % seq
-    pair = tl.arange(0, BLOCK_D // 2)
-    table_at = position[:, None] * (D // 2) + pair[None, :]
-    table_mask = inside[:, None] & (pair < D // 2)[None, :]
-    cos = tl.load(cos_ptr + table_at, mask=table_mask, other=0.0)
-    sin = tl.load(sin_ptr + table_at, mask=table_mask, other=0.0)
-    if INVERSE:
-        sin = -sin
-    _rotate_heads(
-        q_ptr, q_out_ptr, batch, position, cos, sin, inside, q_batch, q_seq, q_head, q_feature,
-        q_out_batch, q_out_seq, q_out_head, N_HEADS, D, BLOCK_D,
-    )  # fmt: skip
-    _rotate_heads(
-        k_ptr, k_out_ptr, batch, position, cos, sin, inside, k_batch, k_seq, k_head, k_feature,
-        k_out_batch, k_out_seq, k_out_head, N_KV_HEADS, D, BLOCK_D,
-    )  # fmt: skip
 
 
 def _launch(
@@ -77,7 +30,7 @@ def _launch(
     batch, seq, n_heads, d_head = q.shape
     launch = CHOICES["rope"]
     if batch * seq:
-        _rope_kernel[(tiles(batch * seq, launch.tile),)](
+        rope_kernel[(tiles(batch * seq, launch.tile),)](
             q, k, cos.contiguous(), sin.contiguous(), q_out, k_out, batch * seq, seq,
             *q.stride(), *k.stride(), *q_out.stride()[:3], *k_out.stride()[:3],
             N_HEADS=n_heads, N_KV_HEADS=k.shape[2], D=d_head, BLOCK_D=next_power_of_2(d_head),
@@ -86,9 +39,7 @@ def _launch(
 
 
 @torch.library.custom_op("lm_from_scratch::rope", mutates_args=())
-def _rope(
-    q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, inverse: bool
-) -> tuple[Tensor, Tensor]:
+def _rope(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
     q_out, k_out = q.new_empty(q.shape), k.new_empty(k.shape)
     _launch(q, k, cos, sin, q_out, k_out, inverse)
     return q_out, k_out
@@ -114,9 +65,7 @@ _rope.register_autograd(_backward, setup_context=_save)
 
 class _RopeInPlace(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
         _launch(q, k, cos, sin, q, k, inverse=False)
         ctx.mark_dirty(q, k)
         ctx.save_for_backward(cos, sin)
@@ -133,9 +82,7 @@ def rope(
     k: Float[Tensor, "batch seq n_kv_heads d_head"],
     cos: Float[Tensor, "seq d_head/2"],
     sin: Float[Tensor, "seq d_head/2"],
-) -> tuple[
-    Float[Tensor, "batch seq n_heads d_head"], Float[Tensor, "batch seq n_kv_heads d_head"]
-]:
+) -> tuple[Float[Tensor, "batch seq n_heads d_head"], Float[Tensor, "batch seq n_kv_heads d_head"]]:
     """Return queries and keys rotated by the angles of their positions, contiguous.
 
     Args:

@@ -8,7 +8,7 @@ maximum m and the sum of exp(x - m), rescaled by exp(m_old - m_new) whenever the
 writes. PyTorch's expression of assignment 1 makes five passes. Sums are float32; a row that is -inf
 throughout gives NaN, as there.
 """
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 from typing import Any
 

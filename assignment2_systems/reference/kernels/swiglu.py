@@ -6,7 +6,7 @@
 Only g and u are kept, which the products before already wrote: sigmoid costs nothing beside the
 memory traffic (2 reads and 1 write forward, 3 and 2 backward), so backward computes it again.
 """
-# mypy: allow-untyped-defs
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators
 
 from typing import Any
 
