@@ -93,19 +93,16 @@ def encode_file(
             added = mended.count("\ufffd") - text.count("\ufffd".encode())
             return tokenizer.encode_array(mended).astype(writer.dtype), added
 
-        try:
-            ahead = _CHUNKS_AHEAD * threads
-            for (start, end), (ids, added) in map_in_order(
-                pool, encode, chunks(data, specials, chunk_size), ahead
-            ):
-                writer.append(ids)
-                num_replaced += added
-                for token, number in tokenizer.special_tokens.items():
-                    num_special[token] += int(np.count_nonzero(ids == number))
-                if progress:
-                    progress(end - start)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        parts = chunks(data, specials, chunk_size)
+        for (start, end), (ids, added) in map_in_order(
+            pool, encode, parts, _CHUNKS_AHEAD * threads
+        ):
+            writer.append(ids)
+            num_replaced += added
+            for token, number in tokenizer.special_tokens.items():
+                num_special[token] += int(np.count_nonzero(ids == number))
+            if progress:
+                progress(end - start)
     return Encoded(size, writer.count, dict(num_special), num_replaced)
 
 

@@ -100,15 +100,12 @@ def count_words(
             free_tables.put(table)
 
     with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            # In the order of the file: the first error is that of the first chunk.
-            for (_, done), _ in map_in_order(
-                pool, count_chunk, chunks(data, special, chunk_size), 2 * n_threads
-            ):
-                if progress:
-                    progress("counting", done, len(data))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        # In the order of the file: the first error is that of the first chunk.
+        for (_, done), _ in map_in_order(
+            pool, count_chunk, chunks(data, special, chunk_size), 2 * n_threads
+        ):
+            if progress:
+                progress("counting", done, len(data))
 
     total, *others = sorted(tables, key=len, reverse=True)
     for table in others:
