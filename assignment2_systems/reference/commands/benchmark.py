@@ -8,10 +8,11 @@ Each precision is measured eager and compiled: forward, backward, update and the
 warm-up and synchronisation, by CUDA events on a GPU and the host's clock on a CPU. Writes
 runs/NAME/: config.yaml, timings.csv, timings.jsonl, timings.png.
 
---profile adds for each variant a trace for https://ui.perfetto.dev or chrome://tracing, the ten
-kernels that cost most with their share of the roofline, and a picture of them. NVTX ranges of
-phases and layers go along (for Nsight Systems), on a GPU. --memory adds a picture of what is
-allocated when, by category, and on a GPU the snapshot for https://pytorch.org/memory_viz.
+--profile adds for each variant a trace for https://ui.perfetto.dev or chrome://tracing, with names
+for phases and layers (NVTX ranges too, on a GPU), the ten kernels that cost most with their share
+of the roofline, and a picture of them. --memory adds a picture of what is allocated when, by
+category, and on a GPU the snapshot for https://pytorch.org/memory_viz. Nsight Systems cannot run
+beside this profiler: nsys profile --trace=cuda,nvtx course benchmark --nvtx
 """
 
 from collections.abc import Sequence
@@ -67,6 +68,8 @@ class BenchmarkConfig:
     """also record a trace, and compare the costliest kernels with the roofline"""
     memory: bool = False
     """also record what is allocated when"""
+    nvtx: bool = False
+    """name phases and layers while their time is taken, for Nsight Systems; slows the host"""
 
     def __post_init__(self) -> None:
         for name, least in {"batch_size": 1, "seq_len": 1, "warmup": 0, "repeats": 1}.items():
@@ -139,7 +142,7 @@ def benchmark_run(options: Options) -> None:
     """Measure every variant; print tables, write files."""
     from rich.console import Console
 
-    from assignment1_basics.reference.device import choose_device, prepare_host
+    from assignment1_basics.reference.device import choose_device, is_out_of_memory, prepare_host
     from assignment2_systems.reference.measuring import report
     from assignment2_systems.reference.measuring.measure import measure
     from course.progress import Progress
@@ -161,7 +164,15 @@ def benchmark_run(options: Options) -> None:
     with Progress("measuring", total=len(variants), unit="variant") as bar:
         for variant in variants:
             measurements.append(
-                measure(workload, variant, device, config.warmup, config.repeats, config.seed)
+                measure(
+                    workload,
+                    variant,
+                    device,
+                    config.warmup,
+                    config.repeats,
+                    config.seed,
+                    ranges=config.nvtx,
+                )
             )
             bar.update(1)
     if all(measurement.failure for measurement in measurements):
@@ -176,10 +187,18 @@ def benchmark_run(options: Options) -> None:
     files = report.write_files(folder, measurements)
     files.append(report.plot_timings(folder / "timings.png", title, measurements))
     fitting = [m.variant for m in measurements if not m.failure]
-    if config.profile:
-        files += profile_variants(console, folder, workload, fitting, device, config.seed)
-    if config.memory:
-        files += draw_memory(console, folder, workload, fitting, device, config.seed)
+    try:
+        if config.profile:
+            files += profile_variants(console, folder, workload, fitting, device, config.seed)
+        if config.memory:
+            files += draw_memory(console, folder, workload, fitting, device, config.seed)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "recording needs more memory than there is (also a compiled step runs eager once); "
+            "a smaller --batch-size needs less"
+        ) from error
     console.print("written: " + ", ".join(str(path) for path in files), soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ the host's clock, with waiting. The two differ by what waiting costs, so each ch
 import gc
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from assignment1_basics.reference.device import is_out_of_memory
 from assignment1_basics.reference.model.config import TransformerConfig
 from assignment1_basics.reference.model.transformer import Transformer
+from assignment2_systems.reference.measuring.nvtx import named_layers, ranged
 from assignment2_systems.reference.measuring.step import (
     PHASES,
     MeasuredStep,
@@ -22,6 +24,7 @@ from assignment2_systems.reference.measuring.step import (
     datasheet_flops,
 )
 from assignment2_systems.reference.measuring.timing import (
+    Call,
     marks_for,
     queueing_seconds,
     run_benchmark,
@@ -92,13 +95,21 @@ def measure(
     repeats: int,
     seed: int = 0,
     build: Build = Transformer,
+    ranges: bool = False,
 ) -> Measurement:
-    """Build the model and measure one variant of its step; out of memory is a result, too."""
+    """Build the model and measure one variant of its step; out of memory is a result, too.
+
+    With `ranges` phases and layers have names for Nsight Systems; they cost the host some time.
+    """
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)  # events are those of the current device
     if variant.mode == "compiled":
         torch._dynamo.reset()  # the same code with another switch would count as a recompilation
     try:
         with variant.matmul_precision():
-            return _measure(MeasuredStep(workload, variant, device, seed, build), warmup, repeats)
+            return _measure(
+                MeasuredStep(workload, variant, device, seed, build), warmup, repeats, ranges
+            )
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -109,7 +120,7 @@ def measure(
             torch.cuda.empty_cache()
 
 
-def _measure(step: MeasuredStep, warmup: int, repeats: int) -> Measurement:
+def _measure(step: MeasuredStep, warmup: int, repeats: int, ranges: bool) -> Measurement:
     device = step.device
     on_gpu = device.type == "cuda"
     synchronize = synchronizer(device)
@@ -117,7 +128,13 @@ def _measure(step: MeasuredStep, warmup: int, repeats: int) -> Measurement:
     step()
     synchronize()
     first_step = time.perf_counter() - began
-    phases = time_phases(step.phases, warmup, repeats, synchronize, marks_for(device))
+    calls: dict[str, Call] = dict(step.phases)
+    with ExitStack() as stack:
+        if ranges:
+            calls = {name: ranged(name, call) for name, call in calls.items()}
+            if step.variant.mode == "eager":
+                stack.enter_context(named_layers(step.model))
+        phases = time_phases(calls, warmup, repeats, synchronize, marks_for(device))
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
     seconds = run_benchmark(step, warmup, repeats, synchronize)

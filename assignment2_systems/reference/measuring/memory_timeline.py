@@ -182,7 +182,7 @@ def write_snapshot(
     build: Build = Transformer,
 ) -> Path:
     """Write the GPU allocator's history of building a model and two steps, as a pickle."""
-    torch.cuda.memory._record_memory_history(max_entries=SNAPSHOT_EVENTS)
+    torch.cuda.memory._record_memory_history(max_entries=SNAPSHOT_EVENTS, stacks="python")
     try:
         with variant.matmul_precision():
             step = MeasuredStep(workload, variant, device, seed, build)

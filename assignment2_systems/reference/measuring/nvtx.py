@@ -1,9 +1,9 @@
 """Names on the timeline: ranges for phases and layers, in NVTX and in PyTorch's own trace.
 
 A profiler sees kernels; a range says which layer they belong to. Nsight Systems shows NVTX ranges
-(`nsys profile --trace=cuda,nvtx course benchmark ...`), the PyTorch profiler its `record_function`.
+(`nsys profile --trace=cuda,nvtx course benchmark --nvtx`), the PyTorch profiler `record_function`.
 Both are pushed together here; without CUDA the NVTX half does nothing. A range costs the host a few
-microseconds, so ranges of layers are on while something is recorded, not while it is timed.
+microseconds, so there are none while a step is timed, unless `--nvtx` asks for them.
 
 Layers are named by hooks of the module: a forward range from its call to its return, a backward
 range from the arrival of its output's gradient to that of its input. Inside a compiled graph there

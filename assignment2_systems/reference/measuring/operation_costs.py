@@ -30,6 +30,9 @@ Key = tuple[str, tuple[Shape, ...]]
 WRITES_ONLY = {"aten::copy_", "aten::fill_", "aten::zero_", "aten::empty_strided", "aten::normal_"}
 """Operations that do not read the tensor that they write."""
 
+NOT_WRITTEN = {"grads"}
+"""Arguments that fused optimizers may write, to unscale gradients, and here do not."""
+
 TRACE_DTYPES = {
     "double": torch.float64,
     "float": torch.float32,
@@ -88,7 +91,8 @@ def _cost(func: Any, values: dict[str, Any], args: tuple, kwargs: dict, result: 
             leaf for leaf in tree_leaves(values.get(argument.name)) if isinstance(leaf, Tensor)
         ]
         if argument.alias_info is not None and argument.alias_info.is_write:
-            written += tensors
+            if argument.name not in NOT_WRITTEN:
+                written += tensors
             if func._schema.name in WRITES_ONLY or argument.is_out:
                 continue
         read += tensors

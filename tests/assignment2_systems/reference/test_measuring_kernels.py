@@ -164,6 +164,32 @@ def test_on_a_cpu_the_operations_are_the_kernels(tmp_path):
     assert compiled.roofline_share is None
 
 
+def test_long_lists_have_no_shapes_in_a_trace(tmp_path):
+    trace = write(
+        tmp_path / "t.json",
+        event("aten::_fused_adamw_", 0, 10, 1),
+        event("aten::_fused_adamw_", 20, 10, 2),
+        event("adamw", 5, 1, 1, "kernel", thread=7),
+        event("adamw", 25, 1, 2, "kernel", thread=7),
+    )
+    costs = {
+        ("aten::_fused_adamw_", ((1,),)): Cost(0, 100, FP32),
+        ("aten::_fused_adamw_", ((2,),)): Cost(0, 300, FP32),
+    }
+    (total,) = kernel_totals(trace, costs, CEILINGS)
+    assert total.bytes == 400
+
+
+def test_a_fused_optimizer_reads_four_tensors_and_writes_three():
+    weight = torch.nn.Parameter(torch.ones(50))
+    weight.grad = torch.ones(50)
+    optimizer = torch.optim.AdamW([weight], fused=True)
+    optimizer.step()
+    costs = costs_of(optimizer.step)
+    (cost,) = (cost for (name, _), cost in costs.items() if name == "aten::_fused_adamw_")
+    assert cost.bytes == pytest.approx(7 * 200, abs=16)  # and the number of steps
+
+
 def test_what_bounds_a_kernel():
     assert CEILINGS.least_seconds(Cost(1e12, 1e6, FP32)) == (1.0, "matmul")
     assert CEILINGS.least_seconds(Cost(1e12, 1e6, BF16)) == (0.5, "matmul")

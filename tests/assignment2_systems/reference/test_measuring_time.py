@@ -168,6 +168,11 @@ def test_a_measurement_in_rows():
     assert step["peak_bytes"] is step["queueing_s"] is step["mfu"] is None
 
 
+def test_ranges_of_layers_are_gone_after_the_measurement():
+    measurement = measure(WORKLOAD, Variant(), CPU, 0, 1, ranges=True)
+    assert list(measurement.phases) == ["forward", "backward", "update"]
+
+
 def test_out_of_memory_is_a_result():
     def build(config, generator):
         raise torch.OutOfMemoryError("no")
