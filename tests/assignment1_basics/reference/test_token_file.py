@@ -129,6 +129,21 @@ def test_sidecar_truncated_anywhere(path):
         open_token_file(path)
 
 
+def test_a_kill_between_the_two_files_leaves_no_old_sidecar_beside_a_new_file(path, monkeypatch):
+    """Of the same length, the new ids would pass for those of the old tokenizer."""
+    sidecar, rename = written(path), os.replace
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(
+            os, "replace", lambda a, b: os._exit(9) if Path(b) == sidecar else rename(a, b)
+        )
+        write_token_file(path, [7, 8, 9], vocab_size=300, tokenizer_hash="another")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert np.fromfile(path, "<u2").tolist() == [7, 8, 9]
+    with pytest.raises(UserError, match="has no sidecar"):
+        open_token_file(path)
+
+
 def test_an_error_leaves_the_old_file(path):
     written(path)
 

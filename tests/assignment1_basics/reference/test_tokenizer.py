@@ -340,6 +340,7 @@ def test_the_hash_tells_tokenizers_apart():
         Tokenizer(vocab, merges[:-1], [EOT]),
         Tokenizer({i: t for i, t in vocab.items() if i != 4255}, merges[:-1], [EOT]),
         Tokenizer(vocab | {255: vocab[254], 254: vocab[255]}, merges, [EOT]),
+        Tokenizer(vocab | {len(vocab): EOT.encode()}, merges),  # no text ever becomes that token
     ]
     hashes = [tokenizer().hash, *(other.hash for other in others)]
     assert len(set(hashes)) == len(hashes)
