@@ -159,6 +159,12 @@ def test_any_merges_encode_as_the_lowest_rank_first(text, data):
     assert list(ours._load_compiled().encode(text.encode(), [])[0]) == expected
 
 
+def test_a_merge_that_is_listed_twice_counts_where_it_is_first():
+    vocab = {i: bytes([i]) for i in range(256)} | {256: b"ab", 257: b"bc"}
+    merges = [(b"a", b"b"), (b"b", b"c"), (b"a", b"b")]
+    assert Tokenizer(vocab, merges).encode("abc") == [256, ord("c")]
+
+
 def test_vocabulary_and_merges_that_do_not_belong_together():
     vocab = {i: bytes([i]) for i in range(256)}
     with pytest.raises(UserError, match=r"merge 0 .* needs the token b'ab'"):
