@@ -31,13 +31,13 @@ def draw(
 
 def visible_pairs(queries: int, keys: int, causal: bool, window: int | None = None) -> Tensor:
     """Return which key each query sees, pair by pair, from the definition."""
-    pairs = torch.zeros(queries, keys, dtype=torch.bool)
-    for i in range(queries):
+
+    def sees(i: int, j: int) -> bool:
         position = i + keys - queries
-        for j in range(keys):
-            seen = not causal or j <= position
-            pairs[i, j] = seen and (window is None or j > position - window)
-    return pairs
+        return (not causal or j <= position) and (window is None or j > position - window)
+
+    pairs = [[sees(i, j) for j in range(keys)] for i in range(queries)]
+    return torch.tensor(pairs, dtype=torch.bool).reshape(queries, keys)
 
 
 def truth(
