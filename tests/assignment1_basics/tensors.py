@@ -83,6 +83,12 @@ def check_gradient(
     """
     check.true(isinstance(output, Tensor), f"{what}: the result is no torch.Tensor")
     check.equal(tuple(output.shape), tuple(expected_output.shape), what=f"{what}: wrong shape")
+    check.equal(
+        (output.dtype, output.device),
+        (source.dtype, source.device),
+        what=f"{what}: the result has another dtype or device than {of}",
+        hint="convert it back with .to(x.dtype), or do not convert at all",
+    )
     check.true(
         output.requires_grad,
         f"{what}: the result has no gradient",

@@ -160,6 +160,14 @@ ROPE = [
 ]
 
 ATTENTION = [
+    wrong(
+        "scaled_dot_product_attention",
+        "the result is float64",
+        "a result has the dtype of its input: no .double(), or .to(Q.dtype) at the end",
+        run_scaled_dot_product_attention=lambda Q, K, V, mask=None: attention(
+            Q.double(), K.double(), V.double(), mask
+        ),
+    ),
     bad_attention(
         "the scores are not scaled", "divide the scores by sqrt(d_k)", scale=lambda q, k, v: 1.0
     ),

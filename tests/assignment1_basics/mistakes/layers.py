@@ -358,6 +358,11 @@ SOFTMAX = [
         lambda x, dim: softmax(x.sub_(x.amax(dim, keepdim=True)), dim),
     ),
     bad_softmax(
+        "the result is float64",
+        "a result has the dtype of its input: no .double(), or .to(x.dtype) at the end",
+        lambda x, dim: softmax(x.double(), dim),
+    ),
+    bad_softmax(
         "the sum is detached",
         "the gradient also flows through the sum",
         lambda x, dim: (
