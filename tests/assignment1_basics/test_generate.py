@@ -25,6 +25,18 @@ def followed(prompt: list[int], count: int) -> list[int]:
     return ids[len(prompt) :]
 
 
+def ids_of(new) -> list[int]:
+    """Return the result, if it is a list of ints."""
+    kinds = sorted({type(token).__name__ for token in new}) if isinstance(new, list) else []
+    check.true(
+        isinstance(new, list) and kinds in ([], ["int"]),
+        f"generate: the result is a {type(new).__name__}{' of ' * bool(kinds)}{', '.join(kinds)}, "
+        "not a list of ints",
+        hint="int(token) makes an int of a tensor; a tensor is in no set, so it never stops",
+    )
+    return new
+
+
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -39,7 +51,7 @@ def test_generate_stops(adapters, temperature):
             given = list(prompt)
             new = adapters.run_generate(follower, given, count, temperature, set(), seeded(0))
             check.equal(
-                [int(token) for token in new],
+                ids_of(new),
                 eight[:count],
                 what=f"generate: wrong tokens, {count} after {prompt} without stop tokens",
                 hint="exactly max_new_tokens new ids, without the prompt; the model sees the "
@@ -54,7 +66,7 @@ def test_generate_stops(adapters, temperature):
         for stops in ({eight[first]}, several):
             new = adapters.run_generate(follower, list(prompt), 8, temperature, stops, seeded(0))
             check.equal(
-                [int(token) for token in new],
+                ids_of(new),
                 eight[: first + 1],
                 what=f"generate: wrong tokens after {prompt} with stop tokens {sorted(stops)}",
                 hint="stop after the first stop token that is drawn; it is the last id returned",
@@ -71,7 +83,7 @@ def test_generate_draws_from_the_distribution(adapters, temperature):
         new = adapters.run_generate(
             lambda ids: logits.clone(), [0], count, temperature, set(), seeded(seed)
         )
-        return [int(token) for token in new]
+        return ids_of(new)
 
     before = torch.random.get_rng_state()
     new = generate(draws, 2)

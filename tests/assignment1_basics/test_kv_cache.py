@@ -21,9 +21,20 @@ HINT = (
 )
 
 
+AT_ONCE = (
+    "compute each chunk when it arrives: in generation the next one depends on the last output, "
+    "so it cannot be waited for"
+)
+
+
 def run(adapters, x, num_heads, max_seq_len, theta, weights, chunks):
     """Feed `x` in pieces, from an iterator that can be read once, as tokens arrive."""
-    pieces = iter(torch.split(x, chunks, dim=1))
+    return feed(
+        adapters, iter(torch.split(x, chunks, dim=1)), x, num_heads, max_seq_len, theta, weights
+    )
+
+
+def feed(adapters, pieces, x, num_heads, max_seq_len, theta, weights):
     return adapters.run_attention_with_kv_cache(
         x.shape[-1], num_heads, max_seq_len, theta, *weights, pieces
     )
@@ -119,8 +130,17 @@ def test_nothing_is_computed_twice(adapters):
     d_model, length = 64, 32
     chunks = [8] + [1] * (length - 8)
     weights, x = projections(d_model, seed=3), normal(1, length, d_model, seed=4)
+    idle = []  # numbers of the chunks after which nothing was computed
+
+    def arriving():
+        for number, piece in enumerate(torch.split(x, chunks, dim=1), start=1):
+            before = products.calls
+            yield piece
+            if products.calls == before:
+                idle.append(number)
+
     with MatrixProducts() as products:
-        outputs = run(adapters, x, 2, length, 100.0, weights, chunks)
+        outputs = list(feed(adapters, arriving(), x, 2, length, 100.0, weights))
     compare(outputs, x, 2, 100.0, weights, chunks, "prompt of 8, then 24 single tokens")
     if not products.calls:
         return  # written without matrix products: nothing to count
@@ -134,6 +154,12 @@ def test_nothing_is_computed_twice(adapters):
     check.true(
         products.calls >= len(chunks),
         f"kv_cache: {products.calls} matrix products for {len(chunks)} chunks",
-        hint="compute each chunk when it arrives: in generation the next one depends on the last "
-        "output, so it cannot be waited for",
+        hint=AT_ONCE,
+    )
+    check.true(
+        not idle,
+        f"kv_cache: chunk {(idle or [0])[0] + 1} is asked for before chunk {(idle or [0])[0]} is "
+        "computed",
+        hint=AT_ONCE,
+        observed=idle,
     )

@@ -318,6 +318,20 @@ GENERATE = [
     ),
     wrong(
         "generate",
+        "the ids are tensors",
+        "int(token): a tensor equals no stop token",
+        run_generate=lambda f, ids, n, t, stop, g: [
+            torch.tensor(token) for token in generate(f, ids, n, t, stop, g)
+        ],
+    ),
+    wrong(
+        "generate",
+        "the ids are yielded",
+        "return a list; a caller may go through it twice",
+        run_generate=lambda *args: iter(generate(*args)),
+    ),
+    wrong(
+        "generate",
         "the temperature is ignored",
         "pass the temperature on to the distribution",
         run_generate=lambda f, ids, n, t, stop, g: generate(f, ids, n, 1.0 if t else 0.0, stop, g),

@@ -124,9 +124,15 @@ CACHE = [
     ),
     wrong(
         "kv_cache",
-        "all chunks are collected first",
+        "all chunks are computed at once",
         "in generation the next chunk does not exist yet: compute each when it arrives",
         run_attention_with_kv_cache=all_chunks_at_once,
+    ),
+    wrong(
+        "kv_cache",
+        "all chunks are collected first",
+        "list(chunks) waits for chunks that depend on outputs: compute each when it arrives",
+        run_attention_with_kv_cache=lambda *args: cached_attention(*args[:-1], list(args[-1])),
     ),
     wrong(
         "kv_cache",
