@@ -153,6 +153,12 @@ def test_parameters_without_gradient_or_with_zeros(adapters):
         what="a parameter whose gradients are all zero, without decay",
         hint="0 / (0 + eps) is 0: epsilon keeps the division finite",
     )
+    check.equal(
+        normal.grad,
+        torch.ones_like(normal),
+        what="the gradient after step()",
+        hint="step() reads gradients; optimizer.zero_grad() clears them when the caller says so",
+    )
     check.true(
         not torch.equal(normal.detach(), before[2]),
         "a parameter with a gradient did not move: update parameters in place",

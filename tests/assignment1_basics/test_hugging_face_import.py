@@ -19,7 +19,14 @@ PROBLEM = "hugging_face_import"
 
 def import_and_compare(adapters, theirs, num_layers, num_heads, num_kv_heads, seed):
     shapes = {name: tuple(w.shape) for name, w in renamed_llama(theirs).items()}
-    ours = adapters.run_import_hugging_face_llama(dict(theirs), num_heads, num_kv_heads)
+    given_weights = dict(theirs)
+    ours = adapters.run_import_hugging_face_llama(given_weights, num_heads, num_kv_heads)
+    check.equal(
+        sorted(given_weights),
+        sorted(theirs),
+        what="hugging_face_import: the given state dict was changed",
+        hint="build a new dict",
+    )
     check.equal(
         sorted(ours),
         sorted(shapes),

@@ -48,14 +48,21 @@ def test_block(adapters, num_heads, half, d_ff, batch, seq, theta, scale, seed):
     weights = block_weights(d_model, d_ff, seed)
     x = normal(batch, seq, d_model, seed=seed, scale=scale)
     expected = oracles.block(x, weights, num_heads, theta)
+    given_weights = dict(weights)
     check.close(
-        adapters.run_transformer_block(d_model, num_heads, d_ff, seq + 3, theta, weights, x),
+        adapters.run_transformer_block(d_model, num_heads, d_ff, seq + 3, theta, given_weights, x),
         expected,
         what=f"transformer_block: wrong result for theta={theta:g}, numbers about {scale:g}",
         # Inputs of 0.003 have a mean square of 1e-5: there RMSNorm's epsilon of 1e-5 shows.
         hint=HINT if scale >= 1 else HINT + "; RMSNorm's epsilon is 1e-5",
         rtol=0,
         atol=rounding(expected, STEPS),
+    )
+    check.equal(
+        sorted(given_weights),
+        sorted(weights),
+        what="transformer_block: the dict weights was changed",
+        hint="it belongs to the caller: look up the keys, do not pop() them",
     )
 
 

@@ -31,6 +31,7 @@ class Rule:
     skip_none: bool = True
     in_place: bool = True
     keep_in_state: bool = True
+    keep_gradient: bool = True
 
 
 def adamw_class(rule: Rule) -> type[torch.optim.Optimizer]:
@@ -66,6 +67,8 @@ def adamw_class(rule: Rule) -> type[torch.optim.Optimizer]:
             value = p * rule.decay_factor(lr, decay) - lr * update
             if rule.in_place:
                 p.copy_(value)
+            if not rule.keep_gradient:
+                p.grad.zero_()
 
     return AdamW
 
@@ -173,6 +176,11 @@ wrong_adamw(
     "parameters are not changed in place",
     "p = p - ... makes a new tensor; change p.data itself",
     in_place=False,
+)
+wrong_adamw(
+    "gradients are cleared by step()",
+    "zero_grad() does that; the caller may still log or accumulate gradients after step()",
+    keep_gradient=False,
 )
 wrong_adamw(
     "the moments are outside self.state",

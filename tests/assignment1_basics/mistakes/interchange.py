@@ -28,6 +28,12 @@ def also_buffers(state_dict, num_heads, num_kv_heads):
     return ours | buffers
 
 
+def popped(state_dict, num_heads, num_kv_heads):
+    ours = import_llama(dict(state_dict), num_heads, num_kv_heads)
+    state_dict.clear()
+    return ours
+
+
 INTERCHANGE = [
     bad_import(
         "the rows are not permuted",
@@ -89,6 +95,12 @@ INTERCHANGE = [
         "buffers are kept",
         "drop rotary_emb.inv_freq: the frequencies follow from theta",
         run_import_hugging_face_llama=also_buffers,
+    ),
+    wrong(
+        "hugging_face_import",
+        "the given state dict is emptied",
+        "the state dict belongs to the caller: build a new one in place of pop()",
+        run_import_hugging_face_llama=popped,
     ),
     wrong(
         "hugging_face_import",

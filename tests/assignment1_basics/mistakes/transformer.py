@@ -51,7 +51,18 @@ def feed_forward_first(x, ln1, attend, ln2, feed):
     return x + attend(ln1(x))
 
 
+def weights_taken_out(d_model, num_heads, d_ff, max_seq_len, theta, weights, in_features):
+    taken = {name: weights.pop(name) for name in list(weights)}
+    return block(d_model, num_heads, d_ff, max_seq_len, theta, taken, in_features)
+
+
 BLOCK = [
+    wrong(
+        "transformer_block",
+        "the caller's weights are popped from their dict",
+        "the dict belongs to the caller, who may use it for the next call",
+        run_transformer_block=weights_taken_out,
+    ),
     bad_block(
         "the norms come after the residual sums",
         "this block is pre-norm: x + sublayer(norm(x))",
