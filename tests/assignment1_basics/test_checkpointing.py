@@ -52,6 +52,8 @@ def test_training_goes_on(adapters, tmp_path, kind, iteration):
     }[kind]
     saved_outputs = outputs(network)
     adapters.run_save_checkpoint(network, optimizer, iteration, target)
+    written = target.tell() if kind == "file" else (tmp_path / "a.pt").is_file()
+    check.true(written, "run_save_checkpoint writes nothing to `out`", observed=str(kind))
     expected = train(network, optimizer, range(iteration, iteration + 10))
 
     if kind == "file":

@@ -1,5 +1,7 @@
 """Sampling of training windows."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from course.grading import check
 
 
-@pytest.mark.problem("get_batch", points=1)
+@pytest.mark.problem("get_batch", points=0.5)
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.int64])
 @pytest.mark.parametrize(("batch_size", "context_length"), [(5, 7), (32, 1), (3, 40)])
 def test_windows(adapters, tmp_path, dtype, batch_size, context_length):
@@ -67,6 +69,33 @@ def test_starts_are_uniform(adapters, size, context_length):
             abs(correlation) < 0.2,
             "the start of a row depends on the row before it: draw each independently",
         )
+
+
+@pytest.mark.problem("get_batch", points=0.25)
+def test_batches_differ(adapters):
+    first, second = (adapters.run_get_batch(np.arange(5000), 16, 8, "cpu")[0] for _ in range(2))
+    check.true(
+        not torch.equal(first, second),
+        "two calls in a row give the same batch",
+        hint="a seed belongs to the start of the program, not into get_batch",
+    )
+
+
+@pytest.mark.problem("get_batch", points=0.25)
+def test_memory_map_is_not_read_whole(adapters, tmp_path):
+    size = 4_000_000  # tokens, 8 MB; a training set may be larger than the memory
+    np.lib.format.open_memmap(tmp_path / "tokens.npy", "w+", np.uint16, (size,)).flush()
+    mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")
+    tracemalloc.start()
+    adapters.run_get_batch(mapped, 8, 32, "cpu")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    check.true(
+        peak < size,
+        f"for 8 windows of 32 tokens get_batch copies {peak / 1e6:.0f} MB of a memory map",
+        hint="slice the windows first, and convert only those",
+        observed=peak // 1_000_000,
+    )
 
 
 @pytest.mark.problem("get_batch", points=0.5)

@@ -1,6 +1,9 @@
 """Classic mistakes in sampling batches and in checkpoints."""
 
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,10 +29,12 @@ def wrong_batch(
     targets: Callable = lambda data, start, context: data[start + 1 : start + context + 1],
     dtype: torch.dtype = torch.int64,
     place: Callable = lambda tensor, device: tensor.to(device),
+    open_dataset: Callable = lambda dataset: dataset,
 ) -> None:
     """Register a sampler with one step replaced."""
 
     def run_get_batch(dataset, batch_size, context_length, device):
+        dataset = open_dataset(dataset)
         first = starts(len(dataset), batch_size, context_length)
         inputs = np.stack([dataset[i : i + context_length] for i in first]).astype(np.int64)
         following = np.stack([targets(dataset, i, context_length) for i in first])
@@ -92,6 +97,16 @@ wrong_batch(
     "tokens are 32-bit",
     "embedding and loss take int64 ids: convert to torch.long",
     dtype=torch.int32,
+)
+wrong_batch(
+    "the same batch every time",
+    "do not set a seed inside get_batch",
+    starts=lambda size, batch, context: np.random.default_rng(0).integers(0, size - context, batch),
+)
+wrong_batch(
+    "the dataset is copied whole",
+    "a memory map may be larger than the memory: slice first, then convert",
+    open_dataset=lambda dataset: np.array(dataset, dtype=np.int64),
 )
 wrong_batch(
     "the device is ignored",
@@ -200,6 +215,10 @@ def _keep_rate(src, model, optimizer):
     return iteration
 
 
+def _own_path() -> Path:
+    return Path(tempfile.gettempdir()) / f"checkpoint-{os.getpid()}.pt"
+
+
 _IN_MEMORY: dict = {}
 
 
@@ -215,6 +234,12 @@ def _load_reference(src, model, optimizer):
     return iteration
 
 
+wrong_checkpoint(
+    "the path is ignored",
+    "write to `out` and read from `src`, not to a path of your own",
+    save=lambda model, optimizer, iteration, out: _save(model, optimizer, iteration, _own_path()),
+    load=lambda src, model, optimizer: _load(_own_path(), model, optimizer),
+)
 wrong_checkpoint(
     "the state is remembered, not saved",
     "state_dict() holds references that training goes on changing; write them to the file",
