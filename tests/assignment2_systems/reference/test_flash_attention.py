@@ -55,9 +55,9 @@ def with_gradients(attend, q, k, v, grad):
 
 
 @both
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(
-    st.integers(1, 70), st.integers(1, 70), st.sampled_from([16, 20, 64]), st.booleans(),
+    st.integers(1, 60), st.integers(1, 60), st.sampled_from([16, 20, 64]), st.booleans(),
     st.integers(0, 99),
 )  # fmt: skip
 def test_functions_against_float64(function, queries, keys, d_head, causal, seed):
@@ -77,9 +77,9 @@ def test_functions_keep_the_log_sum_exp(function):
     agree([found], [good.log_sum_exp[:, 0]])
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(
-    st.integers(1, 70), st.integers(1, 70), st.sampled_from([(1, 1), (4, 2), (3, 1)]),
+    st.integers(1, 60), st.integers(1, 60), st.sampled_from([(1, 1), (4, 2), (3, 1)]),
     st.sampled_from([8, 16, 24, 80]), st.booleans(), st.none() | st.integers(1, 40),
     st.integers(0, 99),
 )  # fmt: skip
@@ -104,13 +104,13 @@ def test_operator_against_float64(queries, keys, heads, d_head, causal, window, 
     ids=["32x16", "16x64 together", "64x32 tma"],
 )
 def test_every_way_to_tile_gives_the_same(config, atomic):
-    q, k, v, grad = make(1, 4, 2, 75, 110, 16, 3)
-    band, scale = make_band(75, 110, True, 60), 0.25
+    q, k, v, grad = make(1, 2, 1, 50, 80, 16, 3)
+    band, scale = make_band(50, 80, True, 45), 0.25
     output, log_sum_exp = attention_forward(q, k, v, band, scale, config)
     gradients = attention_backward(
         q, k, v, output, log_sum_exp, grad, band, scale, config, config, atomic
     )
-    good = truth(q, k, v, grad, True, 60, scale)
+    good = truth(q, k, v, grad, True, 45, scale)
     agree((output, log_sum_exp, *gradients), (good.output, good.log_sum_exp, *good.gradients))
 
 
@@ -213,7 +213,7 @@ def test_masked_tiles_are_not_read(function):
 
 
 def test_the_same_bits_in_every_run():
-    tensors = make(2, 4, 2, 90, 90, 16, 9, dtype=torch.bfloat16)
+    tensors = make(1, 2, 1, 70, 70, 16, 9, dtype=torch.bfloat16)
     first, second = (with_gradients(flash_attention, *tensors) for _ in range(2))
     assert first[0].equal(second[0])
     assert all(a.equal(b) for a, b in zip(first[1], second[1], strict=True))
