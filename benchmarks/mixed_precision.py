@@ -19,7 +19,12 @@ from assignment1_basics.reference.model.config import TransformerConfig
 from assignment1_basics.reference.model.transformer import Transformer
 from assignment2_systems.reference.measuring.measure import measure
 from assignment2_systems.reference.measuring.memory_timeline import calculated_peak
-from assignment2_systems.reference.measuring.step import ModeName, Variant, Workload
+from assignment2_systems.reference.measuring.step import (
+    PRECISION_NAMES,
+    ModeName,
+    Variant,
+    Workload,
+)
 from assignment2_systems.reference.measuring.timing import run_benchmark, summarize, synchronizer
 from assignment2_systems.reference.mixed_precision import (
     Dtypes,
@@ -102,8 +107,9 @@ def products(size: int, device: torch.device, save: bool) -> None:
 
 def steps(workload: Workload, modes: list[ModeName], device: torch.device, save: bool) -> None:
     rows: list[common.Row] = []
-    precisions = ("fp32", "tf32", "bf16") if device.type == "cuda" else ("fp32", "bf16")
-    for precision in precisions:
+    for precision in PRECISION_NAMES:
+        if precision == "tf32" and device.type != "cuda":
+            continue
         for mode in modes:
             variant = Variant(precision, mode)
             measured = measure(workload, variant, device, warmup=3, repeats=15)
