@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assignment1_basics.reference.tokenizer import naive
+from assignment1_basics.reference.tokenizer import naive, plain
 from assignment1_basics.reference.tokenizer.encode import CompiledEncoder
 from assignment1_basics.reference.tokenizer.encode_word import SCAN_UP_TO
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
@@ -173,3 +173,13 @@ def test_merges_that_training_never_makes_are_refused():
             CompiledEncoder(byte_ids, merges)
     with pytest.raises(ValueError, match="plain"):
         CompiledEncoder([-1, *byte_ids[1:]], known)
+
+
+def test_the_plain_encoder_remembers_few_words_and_short_ones(monkeypatch):
+    monkeypatch.setattr(plain, "_CACHED_WORDS", 3)
+    encoder = plain.PlainEncoder(range(256), {})
+    for word in ["a", "b", "c", "d", "x" * 100]:
+        assert encoder.encode(word.encode(), ())[0] == list(word.encode())
+        assert len(encoder._cache) <= 3
+    assert "x" * 100 not in encoder._cache
+    assert "d" in encoder._cache

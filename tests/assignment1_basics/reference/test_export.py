@@ -6,7 +6,11 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 
-from assignment1_basics.reference.tokenizer.export import printable, to_tiktoken
+from assignment1_basics.reference.tokenizer.export import (
+    printable,
+    read_gpt2_files,
+    to_tiktoken,
+)
 from assignment1_basics.reference.tokenizer.tokenizer import Tokenizer
 from course.errors import UserError
 from tests.assignment1_basics.reference.tokenizer_samples import (
@@ -132,6 +136,20 @@ def test_gpt2_files(tmp_path):
     assert [ours.vocab[i] for i in ours.encode("naïve")] == [
         trained().vocab[i] for i in tiktoken_twin().encode("naïve")
     ]
+
+
+def test_only_the_first_line_of_gpt2s_merges_is_a_version(tmp_path):
+    (tmp_path / "v.json").write_text("{}")
+    (tmp_path / "m.txt").write_text("#version: 0.2\n#version s\n\na b\n")
+    _, merges = read_gpt2_files(tmp_path / "v.json", tmp_path / "m.txt")
+    assert merges == [(b"#version", b"s"), (b"a", b"b")]
+
+
+def test_a_special_token_is_saved_under_one_name(tmp_path):
+    """Other tokens are written byte by byte, with "Ġ" for a space."""
+    saved = Tokenizer(*trained(), ["<an end>"]).save(tmp_path)
+    vocab = json.loads(saved.read_text(encoding="utf-8"))["model"]["vocab"]
+    assert len(set(vocab.values())) == len(vocab)
 
 
 def test_the_first_bytes_are_those_of_gpt2():
