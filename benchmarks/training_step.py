@@ -3,10 +3,12 @@
     python -m benchmarks.training_step                     # on a GPU, about six minutes
     python -m benchmarks.training_step --dry-run           # tiny shapes, anywhere
 
-Ours is `TrainStep`, the step that `course train` takes. The peers are a plain Llama in PyTorch's
-own operations (`peers/plain_llama.py`) and Hugging Face's, both compiled whole. All have the same
-sizes, batches, AdamW (fused, decay on the same matrices) and gradient clipping. Under "autocast"
-the weights are fp32 and the products bf16; under "bf16" everything is bf16.
+Ours is `TrainStep`, the step that `course train` takes; with fused kernels it is `FusedTrainStep`
+of assignment 2, its residual stream in float32, as autocast leaves it, or in bf16. The peers are a
+plain Llama in PyTorch's own operations (`peers/plain_llama.py`) and Hugging Face's, both compiled
+whole. All have the same sizes, batches, AdamW (fused, decay on the same matrices) and gradient
+clipping. Under "autocast" the weights are fp32 and the products bf16; under "bf16" everything is
+bf16, but for the fp32 master weights that the AdamW of the fused kernels keeps.
 
 Competitors of one size take turns for several rounds in one process, so that a change of the GPU's
 clock hits all of them; the median round counts. All are compiled first, in parallel processes that
@@ -37,6 +39,11 @@ from assignment1_basics.reference.model.transformer import Transformer
 from assignment1_basics.reference.optimizer.weight_decay import weight_decay_groups
 from assignment1_basics.reference.train_config import OptimizerConfig
 from assignment1_basics.reference.train_step import TrainStep
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernels are imported
+
+from assignment2_systems.reference.fused_train_step import FusedTrainStep
 from benchmarks import common
 from benchmarks.peers.plain_llama import PlainLlama, PlainLlamaConfig
 
@@ -57,6 +64,7 @@ class Size:
     skip: tuple[str, ...] = ()
 
 
+FUSED = "ours, fused kernels"
 PLAIN, HUGGING_FACE = "plain Llama", "Hugging Face Llama"
 HUGGING_FACE_DEFAULT = "Hugging Face Llama, default call"
 SIZES = {
@@ -84,6 +92,14 @@ def make_ours(size: Size, device: str, bf16: bool) -> Step:
         model = Transformer(size.config)
     model.to(device, torch.bfloat16 if bf16 else torch.float32)
     step = TrainStep(model, OPTIMIZER, bf16=not bf16, compile=True)
+    return lambda inputs, targets: step(inputs, targets, OPTIMIZER.learning_rate)[0]
+
+
+def make_fused(size: Size, device: str, bf16: bool, residual: torch.dtype | None = None) -> Step:
+    with torch.device(device):
+        model = Transformer(size.config)
+    model.to(device, torch.bfloat16 if bf16 else torch.float32)
+    step = FusedTrainStep(model, OPTIMIZER, bf16=not bf16, compile=True, residual_dtype=residual)
     return lambda inputs, targets: step(inputs, targets, OPTIMIZER.learning_rate)[0]
 
 
@@ -156,12 +172,17 @@ def peer_step(model: nn.Module, device: str, bf16: bool) -> Step:
 COMPETITORS: dict[str, dict[str, Callable[[Size, str], Step]]] = {
     "autocast": {
         "ours": lambda size, device: make_ours(size, device, bf16=False),
+        FUSED: lambda size, device: make_fused(size, device, bf16=False),
+        f"{FUSED}, bf16 residual": lambda size, device: make_fused(
+            size, device, bf16=False, residual=torch.bfloat16
+        ),
         PLAIN: lambda size, device: make_plain(size, device, bf16=False),
         HUGGING_FACE: lambda size, device: make_hugging_face(size, device, tuned=True),
         HUGGING_FACE_DEFAULT: lambda size, device: make_hugging_face(size, device, tuned=False),
     },
     "bf16": {
         "ours": lambda size, device: make_ours(size, device, bf16=True),
+        FUSED: lambda size, device: make_fused(size, device, bf16=True),
         PLAIN: lambda size, device: make_plain(size, device, bf16=True),
     },
 }
