@@ -1,7 +1,7 @@
 """FlashAttention in Triton against PyTorch's flash, cuDNN and FlexAttention backends, in TFLOP/s.
 
-    python -m benchmarks.attention           # on a GPU, about two minutes
-    python -m benchmarks.attention --tune    # all candidate configs instead, about four minutes
+    python -m benchmarks.attention           # on a GPU; two minutes planned
+    python -m benchmarks.attention --tune    # all candidate configs instead; four minutes planned
     python -m benchmarks.attention --quick   # one short shape; without a GPU in the interpreter
 
 Causal, bf16, 32k tokens, so many sequences that their lengths make that. FLOPs are counted as

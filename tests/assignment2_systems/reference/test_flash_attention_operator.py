@@ -20,7 +20,7 @@ unchecked = inspect.unwrap(flash_attention)
 """Without the shape checks of the tests, which the compiler cannot trace, and which come first."""
 
 COMPILER = "inductor" if DEVICE == "cuda" else "aot_eager"
-"""Inductor's C++ for the CPU takes half a minute, and the operator looks the same to both."""
+"""Inductor would compile C++ on the CPU, and the operator looks the same to both."""
 
 
 def tensors(dtype=torch.float32, seed=0):
