@@ -55,6 +55,23 @@ _in_stream(
 )
 
 
+def _buffer_cut_anywhere(tokenizer, texts):
+    held = ""
+    for text in texts:
+        held += text
+        if len(held) > 10_000:
+            yield from tokenizer.encode(held)
+            held = ""
+    yield from tokenizer.encode(held)
+
+
+_in_stream(
+    "a full buffer is encoded to its end",
+    "its last pre-token may go on in the next chunk, however long the buffer is: hold it back",
+    _buffer_cut_anywhere,
+)
+
+
 def _strip_lines(tokenizer, texts):
     return encode_iterable(tokenizer, (text.rstrip("\n") for text in texts))
 
