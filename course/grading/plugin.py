@@ -94,11 +94,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     grading = config.stash[GRADING]
     mark_graded(items, grading.root)
     wanted = config.getoption("problem") or []
-    known = {about.problem for item in items if (about := graded(item))}
+    known = dict.fromkeys(about.problem for item in items if (about := graded(item)))
     for name in wanted:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1) or sorted(known)
-            raise pytest.UsageError(f"--problem {name}: there is none; did you mean {close[0]}?")
+            close = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise pytest.UsageError(f"--problem {name}: there is none; {advice}")
     keep = []
     for item in items:
         about = graded(item)

@@ -289,6 +289,7 @@ def test_last_failed(toy):
     [
         (["assignment2_empty"], "assignment2_empty has no graded tests yet"),
         (["assignment1_toy", "--problem", "duble"], "--problem duble: there is none; did you mean"),
+        (["assignment1_toy", "--problem", "x"], "there is none; there are counter, double, quadru"),
         (["assignment1_toy", "--score-json", "tests"], "--score-json 'tests' is a folder"),
         (["assignment1_toy", "tests/assignment1_toy"], "cannot be graded together with tests/"),
     ],
