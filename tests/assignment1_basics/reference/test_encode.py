@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assignment1_basics.reference.tokenizer import naive, plain
+from assignment1_basics.reference.tokenizer import encode_word, naive, plain, word_cache
 from assignment1_basics.reference.tokenizer.encode import CompiledEncoder
 from assignment1_basics.reference.tokenizer.encode_word import SCAN_UP_TO
 from assignment1_basics.reference.tokenizer.plain import NotUtf8Error
@@ -183,3 +183,36 @@ def test_the_plain_encoder_remembers_few_words_and_short_ones(monkeypatch):
         assert len(encoder._cache) <= 3
     assert "x" * 100 not in encoder._cache
     assert "d" in encoder._cache
+
+
+LETTERS = "etaoinsh"
+
+
+def long_words(count, length, ending=""):
+    generator = random.Random(0)
+    return ["".join(generator.choices(LETTERS, k=length)) + ending for _ in range(count)]
+
+
+@pytest.mark.parametrize("words", [
+    long_words(9000, 8, "theories"),  # two that share a row of the cache differ at the front only
+    [word[:length] for word in long_words(2500, 24) for length in (24, 23, 22, 20, 19, 17, 16)],
+], ids=["the same ending", "the same beginning"])  # fmt: skip
+def test_long_words_that_share_a_row_of_the_cache_are_told_apart(words):
+    """There are 4,096 rows."""
+    text = "\n".join(words)
+    assert ids_of(encoders()["compiled"], text) == ids_of(encoders()["plain"], text)
+
+
+def test_a_word_of_too_many_ids_is_not_remembered():
+    """There is room for 94; those of another row come behind."""
+    encoder = CompiledEncoder(range(256), {})
+    text = "".join(long_words(1, 128))
+    assert ids_of(encoder, text) == list(text.encode())
+    assert not encoder._idle_caches[0][word_cache._LONG :].any()
+
+
+@pytest.mark.parametrize("room", [-1, 0])
+def test_more_merges_than_numbers_need_the_plain_encoder(monkeypatch, room):
+    byte_ids, pairs = list(range(256)), {(97, 98): (0, 256), (98, 99): (1, 257)}
+    monkeypatch.setattr(encode_word, "_ID_MASK", 256 + len(pairs) + room)
+    assert (encode_word.renumber(byte_ids, pairs) is None) == (room < 0)
