@@ -4,9 +4,12 @@ The module of a command is imported only when that command is called, so `course
 immediate and this package depends on no assignment.
 """
 
+import contextlib
 import functools
 import importlib
 import io
+import itertools
+import operator
 import os
 import signal
 import sys
@@ -149,16 +152,38 @@ def parse_options(
     prog: str,
     default: Options | None = None,
 ) -> Options:
-    """Read a dataclass of options from the command line, over `default` if there is one."""
+    """Read a dataclass of options from the command line, over `default` if there is one.
+
+    Raises:
+        UserError: an option is unknown, missing or of the wrong type.
+    """
     import tyro
 
-    return tyro.cli(
-        kind,
-        args=arguments,
-        prog=prog,
-        description=description,
-        default=tyro.MISSING_NONPROP if default is None else default,
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                kind,
+                args=arguments,
+                prog=prog,
+                description=description,
+                default=tyro.MISSING_NONPROP if default is None else default,
+            )
+    except SystemExit as stop:
+        if not stop.code or not said.getvalue():
+            raise
+        raise UserError(f"{_one_line(said.getvalue())}; see `{prog} --help`") from None
+
+
+def _one_line(box: str) -> str:
+    """Return what tyro says in a box of several lines: the message, and what it suggests."""
+    rows = [row.strip("╭╮╰╯│─ ") for row in box.splitlines()[1:]]  # without the title
+    rows = [row if row.strip("-") else "" for row in rows]  # lines of "-" where there is no UTF-8
+    told = itertools.takewhile(bool, itertools.dropwhile(operator.not_, rows))
+    message = " ".join(told).removeprefix("Error parsing ").rstrip(".")
+    if "Perhaps you meant:" in rows[:-1]:
+        message += f"; did you mean {rows[rows.index('Perhaps you meant:') + 1]}?"
+    return message[:1].lower() + message[1:]
 
 
 def value_of(flag: str, arguments: list[str]) -> str | None:

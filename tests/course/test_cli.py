@@ -99,11 +99,21 @@ def test_an_unknown_command_lists_those_there_are(capsys, argv):
     assert "train" in err
 
 
-def test_a_wrong_option_exits_with_2(command, capsys):
-    for argv in (["--size", "many"], ["--sizes", "3"]):
-        with pytest.raises(SystemExit) as stopped:
-            main(["try", "out", *argv])
-        assert stopped.value.code == 2
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--size", "many"], "--size: invalid literal for int() with base 10: 'many'"),
+        (["--sizes", "3"], "unrecognized options: --sizes, 3; did you mean --size INT?"),
+        (["--xyzzy"], "unrecognized options: --xyzzy"),
+        (["--size"], "missing value for argument '--size'. Expected 1 values"),
+    ],
+)
+def test_a_wrong_option_is_one_line(command, capsys, argv, says):
+    assert main(["try", "out", *argv]) == 2
+    assert capsys.readouterr().err == f"error: {says}; see `course try out --help`\n"
+
+
+def test_help_is_no_error(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["try", "out", "--help"])
     assert stopped.value.code == 0
