@@ -144,6 +144,15 @@ def test_a_terminal_of_another_encoding_shows_what_it_can(encoding, shown):
     assert done.stderr == b""
 
 
+def test_a_reader_that_has_gone_before_the_end_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "course.cli", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_closed_standard_output_is_no_error():
     command = f"{sys.executable} -m course.cli --help >&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)

@@ -51,7 +51,8 @@ def test_a_run_on_another_disk_is_overwritten_there(tmp_path):
 
 def test_a_kill_while_a_run_is_deleted_leaves_a_run(tmp_path, monkeypatch):
     folder = tmp_path / "a"
-    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "wandb").mkdir(parents=True)
+    (folder / "more").symlink_to(tmp_path)
     log_of(folder).__exit__(None)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -59,6 +60,7 @@ def test_a_kill_while_a_run_is_deleted_leaves_a_run(tmp_path, monkeypatch):
             open_run(folder, overwrite=True)
     open_run(folder, overwrite=True)
     assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_only_runs_are_overwritten(tmp_path):

@@ -146,6 +146,26 @@ def test_a_user_without_a_home_gets_no_folder_called_tilde(tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
 
 
+def test_a_change_to_any_file_of_the_folder_makes_the_cache_stale(tmp_path, monkeypatch):
+    stamp = compiled._Locator(lambda: 0).get_source_stamp
+    assert stamp() == compiled._source_hash()
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    for name in ("compiled.py", "memory.py"):
+        before = compiled._source_hash.__wrapped__()
+        (tmp_path / name).write_text("changed")
+        assert compiled._source_hash.__wrapped__() != before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatch):
+    """What lies in it is unpickled."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    theirs = compiled._cache_folder.__wrapped__()
+    assert theirs.startswith(str(tmp_path))
+    os.chown(theirs, 4321, -1)
+    assert not compiled._cache_folder.__wrapped__().startswith(str(tmp_path))
+
+
 def test_kernels_work_where_no_folder_can_be_written(monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError

@@ -159,6 +159,10 @@ def test_any_merges_encode_as_the_lowest_rank_first(text, data):
     assert list(ours._load_compiled().encode(text.encode(), [])[0]) == expected
 
 
+def test_of_two_ids_with_the_same_bytes_the_lower_one_is_used():
+    assert Tokenizer({5: b"a", 2: b"a", 9: b"a"}, []).encode("a") == [2]
+
+
 def test_a_merge_that_is_listed_twice_counts_where_it_is_first():
     vocab = {i: bytes([i]) for i in range(256)} | {256: b"ab", 257: b"bc"}
     merges = [(b"a", b"b"), (b"b", b"c"), (b"a", b"b")]

@@ -74,6 +74,15 @@ def test_max_bytes_takes_a_prefix(installed):
     assert sum(len(document.encode()) for document in part) <= 1000
 
 
+def test_a_prefix_is_a_sample_of_all_packages(installed):
+    for name in "ab":
+        (installed / name).mkdir()
+        for i in range(20):
+            (installed / name / f"{i}.md").touch()
+    first = [name for name, _ in harvest._files([installed])][:20]
+    assert {"a", "b"} <= {name.partition("/")[0] for name in first}
+
+
 def test_order_does_not_come_from_the_file_system(installed, monkeypatch):
     whole = list(prose())
     walk = harvest.os.walk
