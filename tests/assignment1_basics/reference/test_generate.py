@@ -186,19 +186,19 @@ def test_a_batch_fills_the_context_and_no_more():
 
 
 class StopsAtLength(torch.nn.Module):
-    """A head that predicts 3, the stop token, once `cache` holds so many tokens, and 2 before."""
+    """A head that predicts 3, the stop token, once `cache` holds a row's length, and 2 before."""
 
-    def __init__(self, length):
+    def __init__(self, lengths):
         super().__init__()
-        self.length, self.cache, self.calls = length, None, 0
+        self.lengths, self.cache, self.calls = lengths, None, 0
 
     def forward(self, hidden):
         self.calls += 1
-        return torch.eye(30)[[3 if self.cache.length >= self.length else 2] * len(hidden)]
+        return torch.eye(30)[[3 if self.cache.length >= n else 2 for n in self.lengths]]
 
 
-def run_until(length, prompts, max_new_tokens, monkeypatch):
-    model, head = small_model(), StopsAtLength(length)
+def run_until(lengths, prompts, max_new_tokens, monkeypatch):
+    model, head = small_model(), StopsAtLength(lengths)
     model.lm_head = head
     new_cache = model.new_cache
 
@@ -212,9 +212,9 @@ def run_until(length, prompts, max_new_tokens, monkeypatch):
 
 def test_a_batch_ends_when_every_row_has_ended_and_not_before(monkeypatch):
     # What is drawn in the middle of a prompt ends nothing.
-    assert run_until(1, [[1], [1] * 4], 5, monkeypatch) == ([[3], [3]], 4)
+    assert run_until([1, 1], [[1], [1] * 4], 5, monkeypatch) == ([[3], [3]], 4)
     # The first row has all its tokens, the second one its stop token: nobody waits for a sixth.
-    assert run_until(5, [[1], [1] * 4], 3, monkeypatch) == ([[2, 2, 2], [2, 3]], 5)
+    assert run_until([9, 5], [[1], [1] * 4], 3, monkeypatch) == ([[2, 2, 2], [2, 3]], 5)
 
 
 def test_a_batch_of_one_draws_what_the_loop_draws():
