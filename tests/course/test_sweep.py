@@ -16,8 +16,8 @@ from course.runs import METRICS, RunLog
 from course.sweep import FINISHED, Options, make_points, run
 
 # A command in the manner of `course train`, in a module of the test's own: it logs
-# (rate - 0.01)^2 + size, diverges at rate 9, fails at rate 5, takes its time at rate 7, and is deaf
-# at rate 8.
+# (rate - 0.01)^2 + size, diverges at rate 9, fails at rate 5, takes its time at rate 7, stops slowly
+# at rate 6, and is deaf at rate 8.
 COMMAND = '''
 """Pretend to train."""
 import sys, time
@@ -46,9 +46,10 @@ def run(options):
             loss = (options.rate - 0.01) ** 2 + options.size + 1 / step - 1 / 3
             log.log(step, loss=loss, valid_loss=loss)
         deadline = time.monotonic() + 60
-        while options.rate in (7, 8) and time.monotonic() < deadline:
+        while options.rate in (6, 7, 8) and time.monotonic() < deadline:
             time.sleep(0.01)
-            if stop.requested and options.rate == 7:
+            if stop.requested and options.rate != 8:
+                time.sleep(0.4 if options.rate == 6 else 0)
                 stop.end("saved")
         if options.rate == 9:
             raise TrainingDivergedError("step 3")
@@ -250,12 +251,12 @@ def test_on_slurm_what_is_left_becomes_an_array(pretend, monkeypatch, capfd):
 
 def test_ctrl_c_at_a_terminal_reaches_a_single_process_once(pretend):
     """The terminal sends it to the whole group; twice would stop the run without saving."""
-    arguments = ["sweep", "--name", "s", "--grid", "rate=7", "--", *pretend]
+    arguments = ["sweep", "--name", "s", "--grid", "rate=6", "--", *pretend]
     process = subprocess.Popen(
         [sys.executable, "-m", "course", *arguments],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    deadline, metrics = time.monotonic() + 60, Path("runs/s/rate=7", METRICS)
+    deadline, metrics = time.monotonic() + 60, Path("runs/s/rate=6", METRICS)
     while not (metrics.exists() and metrics.stat().st_size):
         assert time.monotonic() < deadline
         time.sleep(0.01)
