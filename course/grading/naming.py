@@ -47,10 +47,14 @@ def recognise(
         theirs: how a mistake does in it.
         mistakes: those of the problem.
 
-    Where several mistakes fail the same test alike, the other tests decide between them.
+    Where several mistakes fail the same test alike, the other tests decide between them. What
+    already fails in an earlier test, which passed here, is another mistake with the same effect.
     """
     for pivot in itertools.islice(_failing(tests, mine), _MAX_PIVOTS) if mistakes else ():
         tied = _nearest(mine(pivot), {m: theirs(pivot, m) for m in mistakes})
+        before = tests[: tests.index(pivot)]
+        passed = [test for test in before if mine(test).status == "passed"]
+        tied = [m for m in tied if all(theirs(test, m).status != "failed" for test in passed)]
         if not tied:
             continue
         for other in _others_first_failing(tests, mine, pivot):

@@ -127,6 +127,14 @@ def test_a_second_mistake_does_not_hide_the_first():
     assert run(mine, theirs) == (mine["b"], ["known"])
 
 
+def test_what_fails_before_is_another_mistake():
+    mine = {"a": PASSED, "b": failed(9, 6), "c": failed(1, 2)}
+    split = {"a": failed(3, 4), "b": failed(9, 6), "c": failed(1, 3)}
+    assert run(mine, {"split": split}) is None, "its author would have failed a, too"
+    strip = {"a": PASSED, "b": failed(9, 6), "c": failed(0, 2)}
+    assert run(mine, {"split": split, "strip": strip}) == (mine["b"], ["strip"])
+
+
 def test_the_nearest_of_close_ones():
     expected = tensor(1.0, 2.0)
     mine = {"a": failed(tensor(1.5, 2.0), expected)}
