@@ -144,11 +144,13 @@ def test_a_terminal_of_another_encoding_shows_what_it_can(encoding, shown):
     assert done.stderr == b""
 
 
-def test_a_reader_that_has_gone_before_the_end_is_no_error():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_before_the_end_is_no_error(unbuffered):
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "course.cli", "--help"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, env=environment, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 

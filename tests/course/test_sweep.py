@@ -16,8 +16,8 @@ from course.runs import METRICS, RunLog
 from course.sweep import FINISHED, Options, make_points, run
 
 # A command in the manner of `course train`, in a module of the test's own: it logs
-# (rate - 0.01)^2 + size, diverges at rate 9, fails at rate 5, takes its time at rate 7, stops slowly
-# at rate 6, and is deaf at rate 8.
+# (rate - 0.01)^2 + size, fails at rate 5, stops slowly at rate 6, takes its time at rate 7, is deaf
+# at rate 8, and diverges at rate 9.
 COMMAND = '''
 """Pretend to train."""
 import sys, time

@@ -91,7 +91,7 @@ FILES = {
         import pytest
         from course.grading import check
 
-        pytestmark = pytest.mark.problem("quadruple", needs=["double"])
+        pytestmark = pytest.mark.problem("quadruple", points=1, needs=["double"])
 
         @pytest.mark.problem(points=2)
         def test_quadruple(adapters):
