@@ -2,6 +2,7 @@
 
 jaxtyping's import hook wraps each annotated function with beartype. Only modules that use jaxtyping
 are wrapped: in others there is nothing about shapes to check, and numba cannot compile a wrapper.
+Modules with Triton kernels are not wrapped either: Triton cannot compile what it finds there.
 A student's code is not wrapped: annotations there are the student's own business. Nor are the
 adapters: they take what a test gives them, such as an `io.BytesIO`, which beartype does not count
 as a `BinaryIO`.
@@ -13,10 +14,15 @@ from pathlib import Path
 
 def check_shapes(root: Path) -> None:
     """Install the hook for the references below `root`; to be called before they are imported."""
+    sources = {
+        file: file.read_text(encoding="utf-8")
+        for file in sorted(root.glob("assignment*/reference/**/*.py"))
+        if file.name != "adapters.py"
+    }
     modules = [
         ".".join(file.relative_to(root).with_suffix("").parts)
-        for file in sorted(root.glob("assignment*/reference/**/*.py"))
-        if file.name != "adapters.py" and "jaxtyping" in file.read_text(encoding="utf-8")
+        for file, source in sources.items()
+        if "jaxtyping" in source and "triton.jit" not in source
     ]
     if modules:
         from jaxtyping import install_import_hook
