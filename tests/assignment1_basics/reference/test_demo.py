@@ -139,7 +139,10 @@ def test_yardsticks_see_the_same_text(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"minutes": 0}, "minutes is 0; it must be above 0"), ({"steps": 0}, "steps is 0; it must be at least 1")],
+    [
+        ({"minutes": 0}, "minutes is 0; it must be above 0"),
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+    ],
 )
 def test_bad_options(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
