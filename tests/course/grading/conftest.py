@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+REPOSITORY = Path(__file__).parents[3]
+
 FILES = {
     "pyproject.toml": """
         [tool.pytest.ini_options]
@@ -151,7 +153,8 @@ class Toy:
     def pytest(self, *arguments: str, cwd: str = ".", typed: str | None = None) -> Run:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(self.root),
+            # The toy's own packages, and `course` as it is here, not as it is installed.
+            "PYTHONPATH": os.pathsep.join(map(str, (self.root, REPOSITORY))),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "COLUMNS": "100",
