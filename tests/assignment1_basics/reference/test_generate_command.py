@@ -75,7 +75,7 @@ def test_the_text_is_that_of_the_model_from_every_kind_of_checkpoint(
         arguments = ["--prompt", "Once", "--max-tokens", 30, "--seed", 5, *options]
         code, text, last_line = course(checkpoint, *arguments)
         assert (code, text) == (0, expected)
-        assert re.search(r"tokens? .*; seed 5; ended by", last_line)
+        assert re.search(r"tokens?.*; seed 5; ended by", last_line)
 
 
 def test_the_prompt_may_come_from_standard_input(run, course, monkeypatch):
