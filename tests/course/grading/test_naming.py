@@ -143,3 +143,16 @@ def test_the_nearest_of_close_ones():
         "no eps": {"a": failed(tensor(1.5 + 1e-12, 2.0), expected)},
     }
     assert run(mine, theirs) == (mine["a"], ["no eps"])
+
+
+def test_a_failure_that_has_a_name_is_shown_first_with_the_students_value(toy):
+    toy.stubs("""
+        def run_double(x):
+            return "abab" if x == "ab" else 7 if x == 0 else x + 2
+        """)
+    run = toy.pytest("assignment1_toy", "--problem", "double")
+    first, *block = run.output.partition("double: ")[2].splitlines()[1:]
+    assert first.split() == ["twice", "3"]
+    assert any("added instead of doubled" in line for line in block)
+    received = next(line for line in block if "received" in line)
+    assert received.split()[-1] == "5"
