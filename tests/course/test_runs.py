@@ -173,6 +173,7 @@ def test_wandb_never_asks_and_stays_offline_without_a_key(tmp_path, mode):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert ("not logged in" in done.stderr) == (mode == "online")
-    runs = [path.name.rpartition("-")[2] for path in folder.glob("wandb/offline-run-*")]
+    # offline-run-TIME-ID, and -1 behind it for a second one within the same second.
+    runs = [path.name.split("-")[3] for path in folder.glob("wandb/offline-run-*")]
     assert len(set(runs)) == (mode != "disabled")  # resumed, it is the same run there
     assert (folder / "wandb").exists() == (mode != "disabled")
